@@ -1,0 +1,66 @@
+#include "base/hash.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+
+#include <cstring>
+
+namespace postring {
+namespace {
+
+uint64_t mix(uint64_t a, uint64_t b) {
+  unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+uint64_t load(const char* at, size_t count) {
+  uint64_t word = 0;
+  std::memcpy(&word, at, count);
+  return word;
+}
+
+}  // namespace
+
+Sha256 sha256(std::string_view bytes) {
+  Sha256 digest;
+  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+         reinterpret_cast<unsigned char*>(digest.data()));
+  return digest;
+}
+
+Sha256 hmac_sha256(std::string_view key, std::string_view bytes) {
+  Sha256 digest;
+  unsigned int length = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+       reinterpret_cast<unsigned char*>(digest.data()), &length);
+  return digest;
+}
+
+std::string hex(std::span<const std::byte> bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(bytes.size() * 2);
+  for (std::byte byte : bytes) {
+    text += kDigits[static_cast<unsigned>(byte) >> 4];
+    text += kDigits[static_cast<unsigned>(byte) & 15];
+  }
+  return text;
+}
+
+// The multiply-and-fold step of wyhash over 16-byte strides.
+uint64_t hash64(std::string_view bytes, uint64_t seed) {
+  constexpr uint64_t kA = 0xa0761d6478bd642fu, kB = 0xe7037ed1a0b428dbu, kC = 0x8ebc6af09c88c6e3u;
+  uint64_t state = seed ^ kA;
+  const char* at = bytes.data();
+  size_t left = bytes.size();
+  for (; left > 16; at += 16, left -= 16) {
+    state = mix(load(at, 8) ^ kB, load(at + 8, 8) ^ state);
+  }
+  uint64_t first = load(at, left < 8 ? left : 8);
+  uint64_t second = left > 8 ? load(at + 8, left - 8) : 0;
+  return mix(kC ^ bytes.size(), mix(first ^ kB, second ^ state));
+}
+
+}  // namespace postring
