@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "base/time.h"
+#include "base/units.h"
 
 namespace postring {
 
