@@ -6,12 +6,14 @@
 
 #include <cstring>
 
+#include "base/wide.h"
+
 namespace postring {
 namespace {
 
 uint64_t mix(uint64_t a, uint64_t b) {
-  unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
-  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+  WideProduct product = multiply_wide(a, b);
+  return product.high ^ product.low;
 }
 
 uint64_t load(const char* at, size_t count) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "base/check.h"
+#include "base/wide.h"
 
 namespace postring {
 
@@ -39,7 +40,7 @@ class Random {
   // that fit 32 bits.
   uint64_t below(uint64_t bound) {
     CHECK(bound > 0);
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
+    return multiply_wide(next(), bound).high;
   }
 
   // A number in [low, high].
