@@ -1,0 +1,57 @@
+// Loop: a worker's turn. Everything of a worker gets this one thing: ring, timers, offload, random,
+// and the time, which is read once per turn.
+//
+// A turn: completions, timers, mailboxes and offload (the worker's own step), then the turn-end
+// hooks (staged writes go out here), then one wait. Callbacks must not block.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/random.h"
+#include "base/units.h"
+#include "io/job.h"
+#include "io/offload.h"
+#include "io/ring.h"
+#include "io/timers.h"
+
+namespace postring {
+
+class Loop {
+ public:
+  Loop(std::unique_ptr<Ring> ring, uint64_t random_seed);
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  Ring& ring() { return *ring_; }
+  Timers& timers() { return timers_; }
+  Offload& offload() { return offload_; }
+  Random& random() { return random_; }
+  Instant now() const { return now_; }
+  WallTime wall_now() const { return wall_now_; }
+
+  // Runs at the end of this turn, before the wait; jobs it defers run in the next turn.
+  void defer(Job job);
+
+  // Called at every turn's end, in the order of adding, for the loop's life.
+  void add_turn_end(std::function<void()> hook);
+
+  // One turn; waits no longer than until `wait_until` (and not at all while jobs are deferred).
+  void turn(Instant wait_until);
+
+ private:
+  void read_clock();
+  void run_deferred();
+
+  std::unique_ptr<Ring> ring_;
+  Timers timers_;
+  Offload offload_;
+  Random random_;
+  Instant now_;
+  WallTime wall_now_;
+  std::vector<Job> deferred_;
+  std::vector<std::function<void()>> turn_ends_;
+};
+
+}  // namespace postring

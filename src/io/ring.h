@@ -1,0 +1,75 @@
+// The ring seam: everything a worker asks of the system and waits for.
+//
+// One ring per worker, used by the worker's thread only. Operations are queued and handed over
+// together once per loop turn; their callbacks run inside wait(), never inside the call that started
+// them. At most kRingOperationsMax operations may be in flight; what is beyond waits in the ring in
+// order. Buffers, addresses and vectors must stay until the callback (see io/completion.h).
+//
+// Production: src/io/linux_ring.cc on io_uring. Simulation: tests/sim.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "io/completion.h"
+#include "io/socket_address.h"
+
+namespace postring {
+
+class Ring {
+ public:
+  // Says in words what is wrong when the kernel is older than 6.1 or forbids io_uring, and how it
+  // is mended. Must be called on the thread that will use the ring.
+  static Result<std::unique_ptr<Ring>> create();
+
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+  virtual ~Ring() = default;
+
+  // Sockets. A send may be short: the caller goes on with the rest. At most kVectorsMax vectors.
+  virtual void accept(Completion& completion, int listener) = 0;
+  virtual void connect(Completion& completion, int socket, const SocketAddress& address) = 0;
+  virtual void receive(Completion& completion, int socket, std::span<std::byte> buffer) = 0;
+  virtual void send(Completion& completion, int socket, std::span<const iovec> pieces) = 0;
+  // Datagram and foreign descriptors (the resolver's): completes with the events that are ready.
+  virtual void poll(Completion& completion, int descriptor, uint32_t events) = 0;
+
+  // Files. Reads and writes may be short too.
+  virtual void read(Completion& completion, int file, std::span<std::byte> buffer,
+                    uint64_t offset) = 0;
+  virtual void write(Completion& completion, int file, std::span<const std::byte> bytes,
+                     uint64_t offset) = 0;
+  // Durable when it completes with 0: every byte of the range that was written before the call,
+  // and the size of the file. A failed sync proves nothing and must not be repeated as proof.
+  virtual void sync(Completion& completion, int file, uint64_t offset, uint64_t length) = 0;
+
+  // Asks for the end of the completion's operation; harmless where it has ended.
+  virtual void cancel(Completion& completion) = 0;
+
+  // Hands over what is queued, waits until something completes, a doorbell rings or `until`
+  // (Instant{} does not wait), runs callbacks; returns how many ran.
+  virtual size_t wait(Instant until) = 0;
+
+  // Wakes this ring's owner out of wait(). The one function that other threads may call.
+  virtual void wake() = 0;
+  // As wake(), from the thread of another ring: costs no system call of its own.
+  virtual void wake_from(Ring& caller) = 0;
+
+  // Operations in flight or queued.
+  virtual size_t in_flight() const = 0;
+
+ protected:
+  Ring() = default;
+};
+
+constexpr size_t kRingOperationsMax = 32'768;
+constexpr size_t kVectorsMax = 1'024;
+
+}  // namespace postring
