@@ -133,7 +133,8 @@ std::string duration_text(Duration duration) {
   static constexpr std::array<std::pair<int64_t, std::string_view>, 4> kUnits = {
       {{86'400'000'000, "d"}, {3'600'000'000, "h"}, {60'000'000, "m"}, {1'000'000, "s"}}};
   for (auto [us, unit] : kUnits) {
-    if (duration.us != 0 && duration.us % us == 0) return fmt::format("{}{}", duration.us / us, unit);
+    if (duration.us == 0 || duration.us % us != 0) continue;
+    return fmt::format("{}{}", duration.us / us, unit);
   }
   return fmt::format("{}ms", duration.us / 1'000);
 }

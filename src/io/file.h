@@ -49,9 +49,10 @@ Result<void, int> write_whole_file(const std::string& path, std::string_view byt
 // Blocking positioned read, for recovery and offline tools: the bytes read (fewer only at the end).
 Result<size_t, int> read_at(int file, std::span<std::byte> buffer, uint64_t offset);
 
-// FileMap: a file mapped for reading. What is written through the ring shows in it at once. Touching
-// a page that is not in memory blocks the worker: map what was just written, read the rest through
-// the ring.
+// FileMap: a file mapped for reading. What is written through the ring shows in it at once.
+// Touching a
+// page that is not in memory blocks the worker: map what was just written, read the rest through the
+// ring.
 class FileMap {
  public:
   FileMap() = default;

@@ -1,9 +1,10 @@
 // The ring seam: everything a worker asks of the system and waits for.
 //
 // One ring per worker, used by the worker's thread only. Operations are queued and handed over
-// together once per loop turn; their callbacks run inside wait(), never inside the call that started
-// them. At most kRingOperationsMax operations may be in flight; what is beyond waits in the ring in
-// order. Buffers, addresses and vectors must stay until the callback (see io/completion.h).
+// together once per loop turn; their callbacks run inside wait(), never inside the call that
+// started them. At most kRingOperationsMax operations may be in flight; what is beyond waits in
+// the ring in order. Buffers, addresses and vectors must stay until the callback
+// (io/completion.h).
 //
 // Production: src/io/linux_ring.cc on io_uring. Simulation: tests/sim.
 #pragma once

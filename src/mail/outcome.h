@@ -6,10 +6,27 @@
 
 namespace postring {
 
-enum class Outcome : uint8_t { delivered = 0, deferred = 1, bounced = 2, expired = 3, cancelled = 4 };
+enum class Outcome : uint8_t {
+  delivered = 0,
+  deferred = 1,
+  bounced = 2,
+  expired = 3,
+  cancelled = 4
+};
 
 // Where in the conversation the outcome was decided.
-enum class Stage : uint8_t { queue = 0, dns, connect, greeting, ehlo, mail, rcpt, data, body, done };
+enum class Stage : uint8_t {
+  queue = 0,
+  dns,
+  connect,
+  greeting,
+  ehlo,
+  mail,
+  rcpt,
+  data,
+  body,
+  done
+};
 
 // The last reply seen, or our own words where no server said anything.
 struct Reply {

@@ -101,7 +101,8 @@ TEST(TimeText, Rfc5322DateAndDurations) {
 
 TEST(JsonWriter, EscapesAndNests) {
   JsonWriter json;
-  json.object().field("a", 1).field("b", true).key("c").array().value("x\"\n\x01").value("\xff").null()
+  json.object().field("a", 1).field("b", true);
+  json.key("c").array().value("x\"\n\x01").value("\xff").null()
       .end().field_unless_empty("d", "").end();
   EXPECT_EQ(json.take(), "{\"a\":1,\"b\":true,\"c\":[\"x\\\"\\n\\u0001\",\"\xef\xbf\xbd\",null]}");
 }
