@@ -51,8 +51,8 @@ Result<size_t, int> read_at(int file, std::span<std::byte> buffer, uint64_t offs
 
 // FileMap: a file mapped for reading. What is written through the ring shows in it at once.
 // Touching a
-// page that is not in memory blocks the worker: map what was just written, read the rest through the
-// ring.
+// page that is not in memory blocks the worker: map what was just written, read the rest through
+// the ring.
 class FileMap {
  public:
   FileMap() = default;
