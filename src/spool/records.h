@@ -1,0 +1,188 @@
+// What the records of a slice say: plain structs with their bytes.
+//
+//   std::string bytes;
+//   encode(recipient, bytes);                    // appends
+//   log.append(Recipient::kType, bytes, Room::submission);
+//   Recipient again;
+//   if (!decode(view.payload, again)) ...        // damage or a newer version
+//
+// Texts are views: those of a decoded struct point into the payload. encode() checks the bounds
+// below, which the caller must hold; decode() refuses what encode() would not have written, so that
+// what was read can always be written again. Absent optional fields cost no bytes: each payload
+// begins with flags that say which are there. Times are kept relative to the record's own time;
+// ids as slice and counter.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/units.h"
+#include "mail/ids.h"
+#include "mail/outcome.h"
+#include "spool/record.h"
+
+namespace postring::spool {
+
+constexpr size_t kAddressMax = 512;
+constexpr size_t kRefMax = 256;
+constexpr size_t kMetaMax = 256;
+constexpr size_t kValuesMax = 512 * 1'024;
+constexpr size_t kTimeZoneMax = 64;
+constexpr size_t kSourceNameMax = 64;
+constexpr size_t kHostNameMax = 255;
+constexpr size_t kIdempotencyKeyMax = 255;
+constexpr size_t kAnswerMax = 512 * 1'024;
+constexpr size_t kEntryKeyMax = 512;
+constexpr size_t kEntryValueMax = 768 * 1'024;
+constexpr size_t kFingerprintsMax = 32'768;
+
+// One submitted recipient. Counts only once its batch's commit follows.
+struct Recipient {
+  static constexpr RecordType kType = RecordType::recipient;
+  RecipientId id = 0;
+  BatchId batch = 0;
+  CampaignId campaign = 0;  // 0: a message of its own
+  TenantId tenant = 0;
+  MailClass mail_class = MailClass::bulk;
+  WallTime accepted_at;
+  WallTime not_before;           // optional
+  WallTime expires_at;           // optional
+  std::string_view source;       // optional: the name of the source it must leave by
+  std::string_view ref;          // optional: the submitter's own name for it
+  std::string_view meta;         // optional
+  std::string_view time_zone;    // optional: IANA name
+  std::string_view address;
+  std::string_view values;       // merge values, in the form that mail/ gives them; may be empty
+  bool operator==(const Recipient&) const = default;
+};
+
+// The batch's recipients are accepted: everything before it with this batch id counts.
+struct BatchCommit {
+  static constexpr RecordType kType = RecordType::batch_commit;
+  BatchId batch = 0;
+  CampaignId campaign = 0;
+  TenantId tenant = 0;
+  WallTime committed_at;
+  uint64_t accepted = 0;
+  uint64_t duplicates = 0;
+  uint64_t rejected = 0;
+  std::string_view idempotency_key;  // optional
+  std::array<uint8_t, 32> digest{};  // of the request's body; all zero: absent
+  std::string_view answer;           // optional: what a repeat is answered with
+  bool operator==(const BatchCommit&) const = default;
+};
+
+// The batch will never be committed: its recipients are nothing.
+struct BatchDiscard {
+  static constexpr RecordType kType = RecordType::batch_discard;
+  BatchId batch = 0;
+  bool operator==(const BatchDiscard&) const = default;
+};
+
+struct ReplyView {
+  uint16_t code = 0;                  // 0: there was no reply
+  std::array<uint8_t, 3> enhanced{};  // class 0: none
+  std::string_view text;              // at most kReplyTextMax
+  bool operator==(const ReplyView&) const = default;
+};
+
+// What an attempt ended in.
+struct OutcomeRecord {
+  static constexpr RecordType kType = RecordType::outcome;
+  RecipientId id = 0;
+  uint32_t attempt = 0;
+  Outcome outcome = Outcome::delivered;
+  Stage stage = Stage::queue;
+  bool possible_duplicate = false;
+  WallTime logged_at;
+  WallTime queued_at;            // optional
+  WallTime next_attempt;         // optional: with deferred
+  ReplyView reply;
+  std::string_view source;       // optional
+  std::string_view remote_host;  // optional
+  std::string_view remote_ip;    // optional: 4 or 16 bytes in network order
+  uint64_t bytes = 0;            // of the message as sent
+  uint64_t duration_us = 0;      // of the attempt
+  bool operator==(const OutcomeRecord&) const = default;
+};
+
+// A live recipient, copied forward with what was known of it. Newer than every record of its id
+// before it.
+struct Folded {
+  static constexpr RecordType kType = RecordType::folded;
+  Recipient recipient;
+  uint32_t attempts = 0;
+  Stage stage = Stage::queue;       // of the last attempt
+  bool possible_duplicate = false;  // an attempt's final reply was lost
+  WallTime last_attempt;            // optional
+  WallTime next_attempt;            // optional
+  ReplyView reply;                  // of the last attempt
+  std::string_view last_source;     // optional: the source of the last attempt
+  bool operator==(const Folded&) const = default;
+};
+
+// Counters of one batch, or with batch 0 of one campaign, as they were at this place of the log;
+// replaces what was counted before.
+struct Sums {
+  static constexpr RecordType kType = RecordType::sums;
+  CampaignId campaign = 0;
+  BatchId batch = 0;
+  TenantId tenant = 0;
+  uint64_t accepted = 0;
+  uint64_t delivered = 0;
+  uint64_t bounced = 0;
+  uint64_t expired = 0;
+  uint64_t cancelled = 0;
+  uint64_t deferrals = 0;  // attempts that were deferred
+  bool operator==(const Sums&) const = default;
+};
+
+// Fingerprints of an open campaign's finished recipients, which keep being duplicates after their
+// records are gone.
+struct Seen {
+  static constexpr RecordType kType = RecordType::seen;
+  CampaignId campaign = 0;
+  std::string_view fingerprints;  // 8 bytes each, as add_fingerprint() writes them
+  bool operator==(const Seen&) const = default;
+
+  size_t count() const { return fingerprints.size() / 8; }
+  uint64_t fingerprint(size_t index) const;
+};
+void add_fingerprint(std::string& fingerprints, uint64_t fingerprint);
+
+// A named value: what registries, caps, marks and keys keep. The newest of a key counts.
+struct Entry {
+  static constexpr RecordType kType = RecordType::entry;
+  std::string_view key;
+  std::string_view value;
+  bool operator==(const Entry&) const = default;
+};
+struct EntryErased {
+  static constexpr RecordType kType = RecordType::entry_erased;
+  std::string_view key;
+  bool operator==(const EntryErased&) const = default;
+};
+
+void encode(const Recipient& record, std::string& out);
+void encode(const BatchCommit& record, std::string& out);
+void encode(const BatchDiscard& record, std::string& out);
+void encode(const OutcomeRecord& record, std::string& out);
+void encode(const Folded& record, std::string& out);
+void encode(const Sums& record, std::string& out);
+void encode(const Seen& record, std::string& out);
+void encode(const Entry& record, std::string& out);
+void encode(const EntryErased& record, std::string& out);
+
+[[nodiscard]] bool decode(std::string_view payload, Recipient& record);
+[[nodiscard]] bool decode(std::string_view payload, BatchCommit& record);
+[[nodiscard]] bool decode(std::string_view payload, BatchDiscard& record);
+[[nodiscard]] bool decode(std::string_view payload, OutcomeRecord& record);
+[[nodiscard]] bool decode(std::string_view payload, Folded& record);
+[[nodiscard]] bool decode(std::string_view payload, Sums& record);
+[[nodiscard]] bool decode(std::string_view payload, Seen& record);
+[[nodiscard]] bool decode(std::string_view payload, Entry& record);
+[[nodiscard]] bool decode(std::string_view payload, EntryErased& record);
+
+}  // namespace postring::spool
