@@ -26,6 +26,8 @@ class VerpKey {
  public:
   // Any secret of the operator's; at least 16 random bytes are advised.
   explicit VerpKey(std::string_view secret);
+  // The SipHash key itself, as its published test vectors give it.
+  VerpKey(uint64_t k0, uint64_t k1) : k0_(k0), k1_(k1) {}
 
   // SipHash-2-4 of the bytes under this key.
   uint64_t tag(std::string_view bytes) const;
