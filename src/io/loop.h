@@ -1,8 +1,9 @@
 // Loop: a worker's turn. Everything of a worker gets this one thing: ring, timers, offload, random,
 // and the time, which is read once per turn.
 //
-// A turn: completions, timers, mailboxes and offload (the worker's own step), then the turn-end
-// hooks (staged writes go out here), then one wait. Callbacks must not block.
+// A turn: one wait (which hands over what the turn before queued), the clock, completions, ends of
+// offloaded work, timers, deferred jobs, then the turn-end hooks (staged writes go out here).
+// Callbacks must not block.
 #pragma once
 
 #include <functional>
@@ -31,7 +32,7 @@ class Loop {
   Instant now() const { return now_; }
   WallTime wall_now() const { return wall_now_; }
 
-  // Runs at the end of this turn, before the wait; jobs it defers run in the next turn.
+  // Runs once in this turn or the next; jobs it defers run a turn later.
   void defer(Job job);
 
   // Called at every turn's end, in the order of adding, for the loop's life.

@@ -1,10 +1,10 @@
 // The ring seam: everything a worker asks of the system and waits for.
 //
 // One ring per worker, used by the worker's thread only. Operations are queued and handed over
-// together once per loop turn; their callbacks run inside wait(), never inside the call that
-// started them. At most kRingOperationsMax operations may be in flight; what is beyond waits in
-// the ring in order. Buffers, addresses and vectors must stay until the callback
-// (io/completion.h).
+// together once per loop turn, in wait(); their callbacks run inside run(), never inside the call
+// that started them. Owners bound what they start so that at most kRingOperationsMax operations are
+// in flight. Buffers and vectors must stay until the callback (io/completion.h); addresses are
+// copied.
 //
 // Production: src/io/linux_ring.cc on io_uring. Simulation: tests/sim.
 #pragma once
@@ -54,9 +54,12 @@ class Ring {
   // Asks for the end of the completion's operation; harmless where it has ended.
   virtual void cancel(Completion& completion) = 0;
 
-  // Hands over what is queued, waits until something completes, a doorbell rings or `until`
-  // (Instant{} does not wait), runs callbacks; returns how many ran.
-  virtual size_t wait(Instant until) = 0;
+  // Hands over what is queued and waits until something completes, a doorbell rings or `until`
+  // (Instant{} does not wait).
+  virtual void wait(Instant until) = 0;
+
+  // Runs the callbacks of what has completed; returns how many.
+  virtual size_t run() = 0;
 
   // Wakes this ring's owner out of wait(). The one function that other threads may call.
   virtual void wake() = 0;
