@@ -1,0 +1,26 @@
+// Bounds of the queue. What is full pushes back to where the work came from.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/units.h"
+
+namespace postring::queue {
+
+constexpr uint32_t kRecipientsMax = 200'000'000;  // live ones of a home; beyond: busy
+constexpr uint32_t kBatchRecipientsMax = 250'000;
+constexpr uint32_t kOpenBatchesMax = 1'024;       // at a home, begun and not committed
+constexpr uint32_t kLeasesMax = 262'144;          // out at a time; beyond, pulls give nothing
+constexpr uint32_t kPullMessagesMax = 4'096;      // of one pull
+constexpr size_t kInlineContentMax = 65'536;      // bytes; larger content is stored
+
+// Work per loop turn, so that nothing delays a delivery.
+constexpr uint32_t kActivationsPerTurn = 512;   // recipients of a committed batch that enter queues
+constexpr uint32_t kDuePerTurn = 1'024;         // whose time has come
+constexpr uint32_t kScannedPerTurn = 8'192;     // entries looked at for expiry, cancel and lists
+constexpr uint32_t kFinishingMax = 1'024;       // expired and cancelled ones at work at a time
+
+constexpr Duration kExpirySweep = Duration::seconds(15);  // between two looks for deadlines
+
+}  // namespace postring::queue
