@@ -36,7 +36,12 @@ constexpr size_t kIdempotencyKeyMax = 255;
 constexpr size_t kAnswerMax = 512 * 1'024;
 constexpr size_t kEntryKeyMax = 512;
 constexpr size_t kEntryValueMax = 768 * 1'024;
+constexpr size_t kFingerprintBytes = 16;
 constexpr size_t kFingerprintsMax = 32'768;
+constexpr size_t kInlineContentMax = 65'536;
+constexpr size_t kSourcesTextMax = 4'096;
+constexpr size_t kRetryStepsMax = 32;
+constexpr size_t kTenantNameMax = 128;
 
 // One submitted recipient. Counts only once its batch's commit follows.
 struct Recipient {
@@ -58,12 +63,16 @@ struct Recipient {
   bool operator==(const Recipient&) const = default;
 };
 
-// The batch's recipients are accepted: everything before it with this batch id counts.
+// The batch's recipients are accepted: everything before it with this batch id counts, but for the
+// dropped ones. Copied forward (`copied`) while the batch is kept: then it only says what the batch
+// is, the counting was done by the first.
 struct BatchCommit {
   static constexpr RecordType kType = RecordType::batch_commit;
   BatchId batch = 0;
   CampaignId campaign = 0;
   TenantId tenant = 0;
+  bool copied = false;
+  MailClass mail_class = MailClass::bulk;
   WallTime committed_at;
   uint64_t accepted = 0;
   uint64_t duplicates = 0;
@@ -71,6 +80,16 @@ struct BatchCommit {
   std::string_view idempotency_key;  // optional
   std::array<uint8_t, 32> digest{};  // of the request's body; all zero: absent
   std::string_view answer;           // optional: what a repeat is answered with
+  // Recipients of the batch that are duplicates: their places in the batch, from 0, as varints,
+  // the first as it is, each further one as the distance to the one before.
+  std::string_view dropped;          // optional
+  // Of a message without a campaign, which otherwise says these.
+  std::string_view tenant_name;      // optional
+  std::array<uint8_t, 32> content{};  // the name of the stored content; all zero: absent
+  std::string_view inline_content;   // optional: the compiled content itself
+  std::string_view sources;          // optional: names separated by commas
+  std::string_view retry;            // optional: waits in seconds, as varints
+  uint64_t max_age_s = 0;            // optional
   bool operator==(const BatchCommit&) const = default;
 };
 
@@ -88,10 +107,14 @@ struct ReplyView {
   bool operator==(const ReplyView&) const = default;
 };
 
-// What an attempt ended in.
+// What an attempt ended in. `recipient` is where the newest Recipient or Folded of the id lay when
+// it was written: it is there at least as long as this record counts.
 struct OutcomeRecord {
   static constexpr RecordType kType = RecordType::outcome;
   RecipientId id = 0;
+  BatchId batch = 0;
+  CampaignId campaign = 0;  // 0: a message of its own
+  Position recipient;
   uint32_t attempt = 0;
   Outcome outcome = Outcome::delivered;
   Stage stage = Stage::queue;
@@ -136,6 +159,8 @@ struct Sums {
   uint64_t expired = 0;
   uint64_t cancelled = 0;
   uint64_t deferrals = 0;  // attempts that were deferred
+  uint64_t duplicates = 0;  // refused at submission
+  uint64_t rejected = 0;
   bool operator==(const Sums&) const = default;
 };
 
@@ -144,13 +169,14 @@ struct Sums {
 struct Seen {
   static constexpr RecordType kType = RecordType::seen;
   CampaignId campaign = 0;
-  std::string_view fingerprints;  // 8 bytes each, as add_fingerprint() writes them
+  std::string_view fingerprints;  // kFingerprintBytes each, as add_fingerprint() writes them
   bool operator==(const Seen&) const = default;
 
-  size_t count() const { return fingerprints.size() / 8; }
-  uint64_t fingerprint(size_t index) const;
+  size_t count() const { return fingerprints.size() / kFingerprintBytes; }
+  // Two words: high, low.
+  std::array<uint64_t, 2> fingerprint(size_t index) const;
 };
-void add_fingerprint(std::string& fingerprints, uint64_t fingerprint);
+void add_fingerprint(std::string& fingerprints, uint64_t high, uint64_t low);
 
 // A named value: what registries, caps, marks and keys keep. The newest of a key counts.
 struct Entry {
