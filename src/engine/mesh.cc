@@ -19,6 +19,7 @@ Mesh::Mesh(size_t workers) {
 void Mesh::join(size_t worker, Loop& loop) {
   CHECK(ends_[worker]->loop == nullptr);
   ends_[worker]->loop = &loop;
+  loop.add_step([this, worker] { return take(worker); });
   loop.add_turn_end([this, worker] { publish(worker); });
 }
 

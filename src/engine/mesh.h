@@ -1,7 +1,7 @@
 // Mesh: the mailboxes between all workers, one for each direction of each pair.
 //
-//   mesh.post(from, to, job);       // on worker `from`'s thread; runs on `to`'s in a later turn
-//   mesh.take(me); loop.turn(...);  // each worker's turn
+//   mesh.join(me, loop);       // each worker, on its own thread
+//   mesh.post(me, to, job);    // runs on `to`'s thread, in a later turn of its loop
 //
 // Jobs of one pair run in the order of posting. A full mailbox pushes back: what does not fit waits
 // with its poster, in order, and backlog(from) says how much, so that the poster takes in less.
@@ -31,14 +31,12 @@ class Mesh {
 
   size_t workers() const { return ends_.size(); }
 
-  // Each worker joins once, on its own thread, before it posts or takes; its posts are published at
-  // the end of each of its turns. No job may be posted to a worker that has not joined.
+  // Each worker joins once, on its own thread, before it posts: from then on its loop takes what
+  // others posted in each turn, and publishes its own posts at each turn's end. No job may be posted
+  // to a worker that has not joined.
   void join(size_t worker, Loop& loop);
 
   void post(size_t from, size_t to, Job job);
-
-  // Runs what others posted, at most kJobsPerTurn of each; true where more waits.
-  bool take(size_t worker);
 
   // Jobs that found their mailbox full.
   size_t backlog(size_t from) const { return ends_[from]->backlog; }
@@ -52,6 +50,8 @@ class Mesh {
     size_t backlog = 0;
   };
 
+  // Runs what others posted, at most kJobsPerTurn of each; true where more waits.
+  bool take(size_t worker);
   void publish(size_t from);
 
   std::vector<std::unique_ptr<End>> ends_;

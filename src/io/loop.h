@@ -2,7 +2,7 @@
 // and the time, which is read once per turn.
 //
 // A turn: one wait (which hands over what the turn before queued), the clock, completions, ends of
-// offloaded work, timers, deferred jobs, then the turn-end hooks (staged writes go out here).
+// offloaded work, timers, steps, deferred jobs, then the turn-end hooks (staged writes go out here).
 // Callbacks must not block.
 #pragma once
 
@@ -35,10 +35,15 @@ class Loop {
   // Runs once in this turn or the next; jobs it defers run a turn later.
   void defer(Job job);
 
+  // Called in every turn after the timers; true where it has more to do, so that the next turn does
+  // not wait.
+  void add_step(std::function<bool()> step);
+
   // Called at every turn's end, in the order of adding, for the loop's life.
   void add_turn_end(std::function<void()> hook);
 
-  // One turn; waits no longer than until `wait_until` (and not at all while jobs are deferred).
+  // One turn; waits no longer than until `wait_until` (and not at all while jobs are deferred
+  // or a step has more to do).
   void turn(Instant wait_until);
 
  private:
@@ -52,6 +57,8 @@ class Loop {
   Instant now_;
   WallTime wall_now_;
   std::vector<Job> deferred_;
+  std::vector<std::function<bool()>> steps_;
+  bool more_steps_ = false;
   std::vector<std::function<void()>> turn_ends_;
 };
 
