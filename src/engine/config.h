@@ -32,60 +32,30 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "base/units.h"
+#include "dns/address_filter.h"
+#include "dns/routes.h"
 #include "io/socket_address.h"
+#include "reporting/log.h"
+#include "traffic/settings.h"
+#include "traffic/sources.h"
 
 namespace postring::engine {
 
 constexpr size_t kConfigBytesMax = 8u << 20;
 constexpr unsigned kWorkersMax = 256;
-constexpr size_t kSourcesMax = 4'096;
 constexpr size_t kRulesMax = 65'536;  // [[domain]], [[mx]] and [[route]], each
-
-// A host or an address, with the port that was given or the one that is usual.
-struct HostPort {
-  std::string host;  // a domain in A-labels, or the text of an IP address
-  uint16_t port = 25;
-
-  std::string text() const;  // "host:port", "[::1]:25"
-  bool operator==(const HostPort&) const = default;
-};
-
-struct IpNetwork {
-  IpAddress address;  // bits behind the prefix are zero
-  unsigned prefix = 0;
-
-  static std::optional<IpNetwork> parse(std::string_view text);  // "127.0.0.0/8", "::1"
-  bool holds(const IpAddress& ip) const;
-  std::string text() const;
-  bool operator==(const IpNetwork&) const = default;
-};
-
-enum class Pipelining : uint8_t {
-  off,     // wait for every reply
-  within,  // MAIL, RCPT and DATA of one message together (RFC 2920)
-  across,  // and with the previous message's final dot
-};
-
-enum class LostFinalReply : uint8_t {
-  retry,             // the peer may have it twice
-  assume_delivered,  // the peer may have it not at all
-};
-
-enum class LogLevelName : uint8_t { error, warning, info, debug };
 
 struct SpoolConfig {
   std::string dir;
   uint64_t segment_size = 64u << 20;
-  // Segments per slice kept free for outcomes and reclaim.
   unsigned reserve_segments = 2;
   Duration outcome_sync = Duration::milliseconds(5);
-  // Records of a finished recipient, and its personal data, are gone after this.
   Duration campaign_age = Duration::days(30);
-  // Free room of the filesystem below which nothing new is accepted.
   uint64_t free_min = 256u << 20;
 };
 
@@ -97,22 +67,15 @@ struct EventsConfig {
 struct HttpConfig {
   std::vector<SocketAddress> listen = {{IpAddress::v4(127, 0, 0, 1), 8025}};
   bool insecure_listen = false;
-  unsigned connections = 1'024;     // per worker
-  uint64_t body_bytes = 64u << 20;  // of a batch, unpacked
+  unsigned connections = 1'024;
+  uint64_t body_bytes = 64u << 20;
   unsigned batch_lines = 250'000;
-  Duration timeout = Duration::seconds(30);  // without a byte from the client
+  Duration timeout = Duration::seconds(30);
 };
 
 struct ControlConfig {
   std::string socket = "/run/postring/control.sock";
   unsigned mode = 0600;
-};
-
-struct SourceConfig {
-  std::string name;
-  std::optional<IpAddress> address;  // not given: the kernel's choice
-  std::string ehlo;
-  bool operator==(const SourceConfig&) const = default;
 };
 
 struct DnsConfig {
@@ -122,81 +85,38 @@ struct DnsConfig {
   unsigned names_in_flight = 1'000;
   unsigned cache_names = 200'000;
   Duration negative_ttl_max = Duration::minutes(15);
-  std::vector<IpNetwork> allow_networks;
-};
-
-struct RouteConfig {
-  std::string domain;           // "example.com", ".example.com" with what is below it, "*" for all
-  std::vector<HostPort> hosts;  // tried in this order
-  bool operator==(const RouteConfig&) const = default;
-};
-
-// What holds for one site; every member can be set for a domain or an MX suffix.
-struct DeliveryLimits {
-  unsigned connections = 10;
-  unsigned messages_per_connection = 100;
-  unsigned messages_per_second = 100;
-  Pipelining pipelining = Pipelining::across;
-  bool chunking = true;
-  std::vector<Duration> retry = {Duration::minutes(5), Duration::minutes(15), Duration::hours(1),
-                                 Duration::hours(3)};
-  Duration max_age = Duration::days(4);
-  LostFinalReply on_lost_final_reply = LostFinalReply::retry;
-  bool operator==(const DeliveryLimits&) const = default;
+  std::vector<dns::Network> allow_networks;
 };
 
 struct DeliveryConfig {
-  DeliveryLimits limits;
-  uint16_t port = 25;  // of MX hosts
-  Duration connect_timeout = Duration::seconds(30);
-  Duration idle_timeout = Duration::seconds(5);  // of a connection without work
-  Duration stop_wait = Duration::seconds(30);    // for replies to sent dots
-  unsigned connections_max = 20'000;             // of the whole daemon
-};
-
-// Overrides for a recipient domain or for hosts with a suffix; what is not set is [delivery]'s.
-struct LimitsRule {
-  enum class Kind : uint8_t { domain, mx };
-
-  Kind kind = Kind::domain;
-  // domain: "example.com", ".example.com" with what is below it; mx: a suffix of the host's name.
-  std::string name;
-  std::optional<unsigned> connections, messages_per_connection, messages_per_second;
-  std::optional<Pipelining> pipelining;
-  std::optional<bool> chunking;
-  std::optional<std::vector<Duration>> retry;
-  std::optional<Duration> max_age;
-  std::optional<LostFinalReply> on_lost_final_reply;
-
-  void apply_to(DeliveryLimits& limits) const;
-  bool operator==(const LimitsRule&) const = default;
+  // What [delivery] changes of traffic's defaults for every site.
+  traffic::Override limits;
+  // Where neither a campaign, nor a [[domain]] or [[mx]] says otherwise.
+  std::vector<Duration> retry = {Duration::minutes(5), Duration::minutes(15), Duration::hours(1),
+                                 Duration::hours(3)};
+  Duration max_age = Duration::days(4);
+  uint16_t port = 25;                          // of MX hosts
+  Duration stop_wait = Duration::seconds(30);  // for replies to sent dots
+  unsigned connections_max = 20'000;           // of the whole daemon
 };
 
 struct Config {
   unsigned workers = 0;    // 0: one per CPU of the cpuset
-  std::string hostname;    // empty: the system's; names us in Message-IDs and without a source
-  std::string postmaster;  // empty: postmaster@hostname
+  std::string hostname;    // empty: the machine's
+  std::string postmaster;  // empty: postmaster@ the hostname
   SpoolConfig spool;
   EventsConfig events;
   HttpConfig http;
   ControlConfig control;
-  std::vector<SourceConfig> sources;
+  std::vector<traffic::Source> sources;  // none: the system's choice, with the hostname as EHLO
   DnsConfig dns;
-  std::optional<HostPort> divert;  // everything goes there and nothing leaves
-  std::vector<RouteConfig> routes;
+  std::optional<dns::RouteTarget> divert;  // everything goes there, nothing leaves
+  std::vector<dns::Route> routes;
   DeliveryConfig delivery;
-  std::vector<LimitsRule> rules;  // in the file's order, domains before mx
-  LogLevelName log_level = LogLevelName::info;
-
-  // The limits of a domain and the MX host it is delivered to (empty: not known yet): [delivery],
-  // then the longest matching [[mx]], then the longest matching [[domain]].
-  DeliveryLimits limits_for(std::string_view domain, std::string_view mx_host) const;
-
-  // The route of a domain: an exact name before the longest ".suffix" before "*"; nullptr: by MX.
-  const RouteConfig* route_for(std::string_view domain) const;
-
-  // The file allows a plain HTTP listener on this machine only (or says insecure_listen).
-  bool listens_outside() const;
+  // Patterns as traffic::Rules takes them.
+  std::vector<traffic::NamedOverride> domains;
+  std::vector<traffic::NamedOverride> mx_suffixes;
+  reporting::LogLevel log_level = reporting::LogLevel::info;
 };
 
 struct ConfigMistake {
