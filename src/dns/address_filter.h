@@ -1,8 +1,8 @@
 // AddressFilter: which addresses DNS may send us to.
 //
 // Refused unless a configured network holds them: loopback, private, link-local, multicast,
-// unspecified, reserved and documentation addresses (RFC 6890), IPv4 inside IPv6 judged as IPv4, and
-// this machine's own.
+// unspecified, reserved and documentation addresses (RFC 6890), IPv4 inside IPv6 judged as IPv4,
+// and this machine's own.
 #pragma once
 
 #include <cstdint>

@@ -56,7 +56,8 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // `domain` in A-labels, or an address literal ("[192.0.2.1]"); case and a final dot do not matter.
+  // `domain` in A-labels, or an address literal ("[192.0.2.1]"); case and a final dot do not
+  // matter.
   void resolve(std::string_view domain, Instant now, Done done);
 
   // Forgets the name, and the addresses of its MX hosts. False where nothing was known.

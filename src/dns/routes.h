@@ -20,8 +20,8 @@
 namespace postring::dns {
 
 struct RouteTarget {
-  std::string host;              // a name, or an address
-  std::optional<IpAddress> ip;   // set where `host` is an address
+  std::string host;             // a name, or an address
+  std::optional<IpAddress> ip;  // set where `host` is an address
   uint16_t port = 25;
 
   // "mx.example.com", "mx.example.com:2525", "192.0.2.1:25", "[2001:db8::1]:25", "[2001:db8::1]".

@@ -3,8 +3,8 @@
 //   wire.query("example.com", 15, [this](DnsWireAnswer answer, Instant now) { ... });
 //
 // What the bytes mean is dns/message.h's business; retries over servers, UDP and TCP are done here.
-// `done` runs exactly once, in a later loop turn, never inside query(); where the wire goes first, it
-// runs with DnsWireError::cancelled. An answer that says NXDOMAIN is an answer, not an error.
+// `done` runs exactly once, in a later loop turn, never inside query(); where the wire goes first,
+// it runs with DnsWireError::cancelled. An answer that says NXDOMAIN is an answer, not an error.
 // The caller bounds how many questions it has in flight.
 //
 // Production: src/io/linux_dns_wire.cc on c-ares. Simulation: tests/sim.
@@ -36,11 +36,16 @@ enum class DnsWireError : uint8_t {
 
 constexpr const char* text_of(DnsWireError error) {
   switch (error) {
-    case DnsWireError::timeout: return "no DNS server answered in time";
-    case DnsWireError::server_failure: return "the DNS server reported a failure";
-    case DnsWireError::unreachable: return "no DNS server could be reached";
-    case DnsWireError::malformed: return "the DNS answer is malformed";
-    case DnsWireError::cancelled: return "the DNS query was cancelled";
+    case DnsWireError::timeout:
+      return "no DNS server answered in time";
+    case DnsWireError::server_failure:
+      return "the DNS server reported a failure";
+    case DnsWireError::unreachable:
+      return "no DNS server could be reached";
+    case DnsWireError::malformed:
+      return "the DNS answer is malformed";
+    case DnsWireError::cancelled:
+      return "the DNS query was cancelled";
   }
   return "?";
 }
@@ -49,7 +54,7 @@ constexpr const char* text_of(DnsWireError error) {
 using DnsWireAnswer = Result<std::string_view, DnsWireError>;
 
 struct DnsWireOptions {
-  std::vector<SocketAddress> servers;  // asked in order; none: those of /etc/resolv.conf
+  std::vector<SocketAddress> servers;       // asked in order; none: those of /etc/resolv.conf
   Duration timeout = Duration::seconds(5);  // of the first try; later ones wait longer
   int tries = 3;                            // over all servers: servers * tries questions
 };

@@ -26,7 +26,18 @@
 namespace postring::smtp {
 
 enum class State : uint8_t {
-  greeting, ehlo, helo, idle, rset, mail, rcpt, data, body, final, quit, closed
+  greeting,
+  ehlo,
+  helo,
+  idle,
+  rset,
+  mail,
+  rcpt,
+  data,
+  body,
+  final,
+  quit,
+  closed
 };
 constexpr size_t kStates = 12;
 
