@@ -12,7 +12,6 @@ namespace {
 constexpr size_t kFirstBufferBytes = 4'096;
 // A body that nobody wants is read to its end where that costs no more than this.
 constexpr uint64_t kDropBytesMax = 256 * 1'024;
-constexpr Duration kLingerTime = Duration::seconds(2);
 
 class CollectingSink final : public BodySink {
  public:
@@ -91,7 +90,7 @@ void Connection::start() {
 
 void Connection::stop_soon() {
   keep_alive_ = false;
-  if (phase_ == Phase::head && begin_ == end_) close();
+  if (phase_ == Phase::head && !head_begun_) close();
 }
 
 // ---- receiving -------------------------------------------------------------------------------
@@ -124,10 +123,16 @@ bool Connection::step() {
 
 bool Connection::step_head() {
   // RFC 9112 section 2.2: empty lines before a request mean nothing.
-  while (end_ > begin_ && (buffer_[begin_] == '\r' || buffer_[begin_] == '\n')) ++begin_;
+  while (!head_begun_ && end_ > begin_ && (buffer_[begin_] == '\r' || buffer_[begin_] == '\n')) {
+    ++begin_;
+  }
   if (begin_ == end_) {
     if (peer_closed_) close();
     return false;
+  }
+  if (!head_begun_) {
+    head_begun_ = true;
+    arm(Wait::head, host_.limits().header_time);
   }
   Parsed parsed = parser_.put({buffer_.data() + begin_, end_ - begin_});
   begin_ += parsed.consumed;
@@ -249,8 +254,7 @@ void Connection::lose_body() {
 
 void Connection::continue_receiving() {
   if (receive_.busy() || peer_closed_) return;
-  if (phase_ == Phase::body && has_body_ &&
-      (paused_ || (sink_ == nullptr && !dropping_body_))) {
+  if (phase_ == Phase::body && has_body_ && (paused_ || (sink_ == nullptr && !dropping_body_))) {
     return;  // what is not read stays with the client
   }
   if (begin_ > 0) {
@@ -287,9 +291,7 @@ void Connection::on_received(int32_t result) {
     process();
     return;
   }
-  bool first_of_head = phase_ == Phase::head && begin_ == end_;
   end_ += static_cast<size_t>(result);
-  if (first_of_head) arm(Wait::head, host_.limits().header_time);
   if (phase_ == Phase::body) {
     body_waited_ = body_waited_ + (host_.loop().now() - receive_began_);
     if (body_too_slow()) {
@@ -529,9 +531,9 @@ void Connection::next_request() {
   }
   parser_.reset();
   answer_begun_ = false;
+  head_begun_ = false;
   phase_ = Phase::head;
-  arm(begin_ == end_ ? Wait::idle : Wait::head,
-      begin_ == end_ ? host_.limits().idle_time : host_.limits().header_time);
+  arm(Wait::idle, host_.limits().idle_time);
 }
 
 void Connection::linger() {
@@ -565,7 +567,7 @@ void Connection::arm_for_phase() {
              (sink_ != nullptr || dropping_body_)) {
     arm(Wait::body, limits.body_time);
   } else if (phase_ == Phase::lingering) {
-    if (waiting_ != Wait::linger) arm(Wait::linger, kLingerTime);
+    if (waiting_ != Wait::linger) arm(Wait::linger, limits.linger_time);
   } else {
     waiting_ = Wait::nothing;
     host_.loop().timers().disarm(timer_);

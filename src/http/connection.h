@@ -132,6 +132,7 @@ class Connection {
   size_t begin_ = 0;  // of the bytes received and not consumed
   size_t end_ = 0;
   bool processing_ = false;
+  bool head_begun_ = false;
   bool peer_closed_ = false;
 
   LiveExchange* exchange_ = nullptr;

@@ -3,8 +3,8 @@
 //
 //   auto [consumed, stop] = parser.put(bytes);
 //
-// A head is taken only when it is there to its empty line: until then put() consumes nothing and
-// says need_more; give it the same bytes again with more behind them. After `end` or `wrong` call
+// put() consumes whole elements (a line of the head, a chunk's size, any part of a body); need_more
+// means: give what was not consumed again, with more behind it. After `end` or `wrong` call
 // reset() before the next request.
 #pragma once
 
@@ -47,8 +47,12 @@ class RequestParser {
 
  private:
   class Grammar;
+  bool count_framing(size_t before, size_t after);
+
   Limits limits_;
   std::unique_ptr<Grammar> grammar_;
+  uint64_t body_bytes_ = 0;
+  uint64_t framing_bytes_ = 0;
 };
 
 }  // namespace postring::http
