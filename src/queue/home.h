@@ -200,11 +200,11 @@ class Home {
   Home(const Home&) = delete;
   Home& operator=(const Home&) = delete;
 
-  // Called for every offer, from within any call that made mail ready.
+  // Called for every offer, at the end of the turn in which mail became ready.
   void set_offer_sink(std::function<void(const DestinationOffer&)> sink);
-  // Called for every durable outcome; `end` is what exported() is told once it is kept. Within the
-  // call the facts may be moved from.
-  void set_event_sink(std::function<void(EventFacts& facts, spool::Position end)> sink);
+  // Called for every durable outcome; `place` is what exported() is told once the event is kept.
+  // The facts may be moved from. Without a sink nothing waits for the export.
+  void set_event_sink(std::function<void(EventFacts& facts, spool::Position place)> sink);
   // Called when a campaign has nothing waiting or in flight here any more (a hint; it may get new
   // recipients at once).
   void set_idle_sink(std::function<void(CampaignId)> sink);
@@ -239,7 +239,8 @@ class Home {
   void when_room(std::function<void()> callback);
 
   // ---- delivery ----
-  // At least one lease where anything is ready, at most `messages` and about `bytes` of records.
+  // At most `messages` leases and about `bytes` of records; none where nothing is ready (any more),
+  // or while much of it expires.
   void pull(DestinationId destination, uint32_t messages, uint64_t bytes,
             std::move_only_function<void(Pulled)> callback);
   // Each lease ends by exactly one of these: checked.
@@ -266,15 +267,16 @@ class Home {
   bool is_empty() const;
 
   // ---- operator ----
-  // What waits for a later attempt to the domain becomes ready now; returns how many.
-  uint64_t retry_now(std::string_view domain);
-  // Everything before it was exported.
-  void exported(spool::Position end);
+  // What waits for a later attempt to the domain becomes ready now; says how many.
+  void retry_now(std::string domain, std::move_only_function<void(uint64_t)> callback);
+  // Every event up to and with this one was exported.
+  void exported(spool::Position place);
   // Takes nothing more, syncs what is written, closes the log. All leases must have come back.
   void close(std::move_only_function<void(bool ok)> callback);
 
  private:
   class State;
+  class Replay;
   explicit Home(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -18,9 +18,16 @@ constexpr size_t kInlineContentMax = 65'536;      // bytes; larger content is st
 // Work per loop turn, so that nothing delays a delivery.
 constexpr uint32_t kActivationsPerTurn = 512;   // recipients of a committed batch that enter queues
 constexpr uint32_t kDuePerTurn = 1'024;         // whose time has come
-constexpr uint32_t kScannedPerTurn = 8'192;     // entries looked at for expiry, cancel and lists
+constexpr uint32_t kPagesPerTurn = 2;           // of entries looked at for expiry and cancel
+constexpr uint32_t kListedPerTurn = 16'384;     // entries looked at for lists
 constexpr uint32_t kFinishingMax = 1'024;       // expired and cancelled ones at work at a time
 
 constexpr Duration kExpirySweep = Duration::seconds(15);  // between two looks for deadlines
+constexpr Duration kHousekeeping = Duration::seconds(1);
+constexpr Duration kForgetting = Duration::minutes(1);  // between two looks for what ended long ago
+
+// Finished batches of messages without a campaign are remembered for questions this long.
+constexpr Duration kMessageBatchKept = Duration::minutes(10);
+constexpr size_t kMessageBatchesKeptMax = 100'000;
 
 }  // namespace postring::queue

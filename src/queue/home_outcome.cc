@@ -1,0 +1,266 @@
+#include <algorithm>
+
+#include "io/socket_address.h"
+#include "queue/home_state.h"
+
+namespace postring::queue {
+namespace {
+
+constexpr size_t kBacklogPerTurn = 256;
+
+// The address in network order; empty where the text is none.
+std::string_view remote_bytes(const std::string& text, IpAddress& storage) {
+  auto parsed = IpAddress::parse(text);
+  if (!parsed) return {};
+  storage = *parsed;
+  return {reinterpret_cast<const char*>(storage.bytes.data()),
+          storage.family == IpAddress::Family::v4 ? size_t{4} : size_t{16}};
+}
+
+std::string remote_text(std::string_view bytes) {
+  IpAddress address;
+  if (bytes.size() != 4 && bytes.size() != 16) return {};
+  address.family = bytes.size() == 4 ? IpAddress::Family::v4 : IpAddress::Family::v6;
+  std::copy(bytes.begin(), bytes.end(), address.bytes.begin());
+  return address.text();
+}
+
+std::string_view cut(std::string_view text, size_t max) { return text.substr(0, max); }
+
+}  // namespace
+
+Result<spool::Position, spool::AppendError> Home::State::write(const Ending& ending) {
+  const EventFacts& facts = ending.facts;
+  IpAddress remote;
+  spool::OutcomeRecord record;
+  record.id = facts.recipient;
+  record.batch = facts.batch;
+  record.campaign = facts.campaign;
+  record.recipient = ending.base;
+  record.attempt = facts.attempt;
+  record.outcome = *facts.outcome;
+  record.stage = facts.stage;
+  record.possible_duplicate = facts.possible_duplicate;
+  record.logged_at = facts.logged;
+  record.next_attempt = facts.next_attempt;
+  record.reply.code = facts.reply.code;
+  std::copy(std::begin(facts.reply.enhanced), std::end(facts.reply.enhanced),
+            record.reply.enhanced.begin());
+  record.reply.text = cut(facts.reply.text, kReplyTextMax);
+  record.source = cut(facts.source, spool::kSourceNameMax);
+  record.remote_host = cut(facts.remote_host, spool::kHostNameMax);
+  record.remote_ip = remote_bytes(facts.remote_address, remote);
+  record.bytes = facts.bytes;
+  record.duration_us = static_cast<uint64_t>(std::max<int64_t>(facts.duration.us, 0));
+  scratch_.clear();
+  spool::encode(record, scratch_);
+  return log_->append(spool::OutcomeRecord::kType, scratch_, spool::Room::outcome);
+}
+
+// Writes an outcome now, or when there is room for it; order is kept.
+void Home::State::save(Ending ending) {
+  recipients_[ending.slot].set(kEntryUnsaved);
+  unsaved_.push_back(std::move(ending));
+  if (unsaved_.size() == 1) retry_unsaved();
+}
+
+void Home::State::retry_unsaved() {
+  while (!unsaved_.empty() && !failed_) {
+    Ending& ending = unsaved_.front();
+    ending.facts.logged = loop_.wall_now();
+    if (*ending.facts.outcome == Outcome::deferred) {
+      ending.facts.next_attempt = ending.facts.logged + ending.wait;
+    }
+    auto place = write(ending);
+    if (!place) {
+      if (place.error() == spool::AppendError::poisoned) return fail();
+      CHECK(place.error() != spool::AppendError::too_large);
+      log_->when_room([weak = std::weak_ptr<State*>(self_)] {
+        if (auto self = weak.lock()) (*self)->retry_unsaved();
+      });
+      return;
+    }
+    Ending saved = std::move(ending);
+    unsaved_.pop_front();
+    apply(saved, *place);
+  }
+  if (unsaved_.empty() && !waiting_pulls_.empty()) schedule_turn();
+}
+
+void Home::State::apply(Ending& ending, spool::Position place) {
+  Slot slot = ending.slot;
+  Entry& entry = recipients_[slot];
+  Batch& batch = batches_[entry.batch];
+  uint32_t campaign = batch.campaign;
+  entry.clear(kEntryUnsaved);
+  if (entry.state() == EntryState::leased) {
+    end_flight(slot);
+  } else {
+    CHECK(entry.state() == EntryState::finishing);
+    CHECK(finishing_ > 0);
+    if (finishing_-- == kFinishingMax) schedule_turn();
+  }
+  Outcome outcome = *ending.facts.outcome;
+  batch.tally.count(outcome);
+  campaigns_[campaign].tally.count(outcome);
+  last_outcome_ = place;
+  ++unsynced_;
+  if (event_sink_) {
+    const CampaignInfo* info = campaign_states_.find(campaigns_[campaign].id);
+    if (info != nullptr) ending.facts.tenant_name = info->tenant_name;
+    if (batch.message != nullptr) ending.facts.tenant_name = batch.message->tenant_name;
+  }
+  if (outcome == Outcome::deferred) {
+    apply_deferred(ending, place);
+  } else {
+    remove(slot);
+    if (campaigns_[campaign].id == 0 && batch.tally.live() == 0) {
+      ended_messages_.emplace_back(loop_.wall_now(), batch.id);
+    }
+    check_idle(campaign);
+  }
+  if (event_sink_) events_.push_back({std::move(ending.facts), place});
+  outcome_written();
+  if (!waiting_pulls_.empty()) schedule_turn();
+}
+
+void Home::State::apply_deferred(Ending& ending, spool::Position place_in_log) {
+  Entry& entry = recipients_[ending.slot];
+  const EventFacts& facts = ending.facts;
+  entry.attempts = static_cast<uint16_t>(std::min<uint32_t>(facts.attempt, kAttemptsMax));
+  entry.position = place_in_log.packed();
+  entry.set(kEntryHasOutcome | kEntryTried);
+  entry.due_s = seconds_up(facts.next_attempt);
+  if (!facts.source.empty()) {
+    // Kept over retries: from now on it leaves by this source only.
+    SourceSet sources = source_sets_.number_of_one(facts.source);
+    uint32_t flow = destinations_.use_flow_like(entry.flow, sources);
+    destinations_.release_flow(entry.flow);
+    entry.flow = flow;
+  }
+  place(ending.slot);
+}
+
+void Home::State::check_idle(uint32_t number) {
+  const CampaignAtHome& campaign = campaigns_[number];
+  if (campaign.id == 0 || !idle_sink_) return;
+  if (campaign.tally.live() > 0 || campaign.open_batches > 0) return;
+  later([this, id = campaign.id] { idle_sink_(id); });
+}
+
+// ---- durable, then exported --------------------------------------------------------------------
+
+void Home::State::outcome_written() {
+  if (sync_running_ || sync_timer_.armed()) return;
+  loop_.timers().arm(sync_timer_, loop_.now() + options_.outcome_sync);
+}
+
+void Home::State::sync_outcomes() {
+  if (sync_running_ || failed_ || unsynced_ == 0) return;
+  sync_running_ = true;
+  uint64_t covered = std::exchange(unsynced_, 0);
+  log_->sync_soon([weak = std::weak_ptr<State*>(self_), covered](bool ok) {
+    auto self = weak.lock();
+    if (!self) return;
+    State& state = **self;
+    state.sync_running_ = false;
+    if (!ok) {
+      state.unsynced_ += covered;
+      state.fail();
+      return;
+    }
+    state.emit_durable();
+    if (state.unsynced_ > 0) state.outcome_written();
+  });
+}
+
+void Home::State::emit_durable() {
+  // What was not exported before the start goes first.
+  if (!backlog_.empty() || backlog_busy_) return;
+  while (!events_.empty() && log_->is_durable(events_.front().place)) {
+    Event event = std::move(events_.front());
+    events_.pop_front();
+    if (event_sink_) event_sink_(event.facts, event.place);
+  }
+}
+
+// Makes events of outcomes that the last process wrote and nobody exported. True: more next turn.
+bool Home::State::export_backlog() {
+  if (!event_sink_) return false;
+  if (backlog_.empty()) {
+    if (!events_.empty()) emit_durable();
+    return false;
+  }
+  if (backlog_busy_) return false;
+  backlog_busy_ = true;
+  struct Batched {
+    std::vector<std::pair<EventFacts, spool::Position>> events;
+    size_t loading = 0;
+  };
+  auto work = std::make_shared<Batched>();
+  size_t count = std::min(backlog_.size(), kBacklogPerTurn);
+  work->events.resize(count);
+  work->loading = count + 1;
+  auto done = [this, work] {
+    if (--work->loading > 0) return;
+    later([this, work] {
+      for (auto& [facts, place] : work->events) {
+        if (facts.outcome) event_sink_(facts, place);
+        backlog_.pop_front();
+      }
+      backlog_busy_ = false;
+      schedule_turn();
+    });
+  };
+  for (size_t i = 0; i < count; ++i) {
+    spool::Position place = backlog_[i];
+    work->events[i].second = place;
+    log_->read_async(place, [this, work, i, done](std::optional<spool::RecordView> view) {
+      spool::OutcomeRecord record;
+      if (!view || view->type != spool::OutcomeRecord::kType || !decode(view->payload, record)) {
+        return done();
+      }
+      EventFacts& facts = work->events[i].first;
+      facts.outcome = record.outcome;
+      facts.logged = record.logged_at;
+      facts.campaign = record.campaign;
+      facts.batch = record.batch;
+      facts.recipient = record.id;
+      facts.attempt = record.attempt;
+      facts.stage = record.stage;
+      facts.reply.code = record.reply.code;
+      std::copy(record.reply.enhanced.begin(), record.reply.enhanced.end(), facts.reply.enhanced);
+      facts.reply.text = record.reply.text;
+      facts.source = record.source;
+      facts.remote_host = record.remote_host;
+      facts.remote_address = remote_text(record.remote_ip);
+      facts.bytes = record.bytes;
+      facts.duration = Duration::microseconds(static_cast<int64_t>(record.duration_us));
+      facts.next_attempt = record.next_attempt;
+      facts.possible_duplicate = record.possible_duplicate;
+      load_base(record.recipient, {}, [this, work, i, done](const Loaded* loaded) {
+        EventFacts& about = work->events[i].first;
+        if (loaded != nullptr && loaded->recipient.id == about.recipient) {
+          about.queued = loaded->recipient.accepted_at;
+          about.tenant = loaded->recipient.tenant;
+          about.address = loaded->recipient.address;
+          about.ref = loaded->recipient.ref;
+          about.meta = loaded->recipient.meta;
+          const CampaignInfo* info = campaign_states_.find(about.campaign);
+          if (info != nullptr) about.tenant_name = info->tenant_name;
+          auto known = batch_slots_.find(about.batch);
+          if (known != batch_slots_.end() && batches_[known->second].message != nullptr) {
+            about.tenant_name = batches_[known->second].message->tenant_name;
+          }
+        }
+        done();
+      });
+    });
+  }
+  done();
+  return false;
+}
+
+void Home::State::exported(spool::Position place) { exported_ = std::max(exported_, place); }
+
+}  // namespace postring::queue

@@ -1,0 +1,357 @@
+#include <algorithm>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "mail/address.h"
+#include "queue/home_state.h"
+
+namespace postring::queue {
+namespace {
+
+constexpr uint64_t kCounterMask = (uint64_t{1} << 48) - 1;
+
+std::vector<std::string> split(std::string_view text) {
+  std::vector<std::string> names;
+  while (!text.empty()) {
+    size_t comma = std::min(text.find(','), text.size());
+    names.emplace_back(text.substr(0, comma));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return names;
+}
+
+}  // namespace
+
+// Replays a slice's records in order. A recipient is staged until its batch's commit comes; copies
+// (folded) are live at once and replace what was known of their id.
+class Home::Replay {
+ public:
+  Replay(State& home, const RecoverySink& sink) : home_(home), sink_(sink) {}
+
+  void visit(const spool::RecordView& view) {
+    switch (view.type) {
+      case spool::RecordType::recipient: return visit_recipient(view);
+      case spool::RecordType::batch_commit: return visit_commit(view);
+      case spool::RecordType::batch_discard: return visit_discard(view);
+      case spool::RecordType::outcome: return visit_outcome(view);
+      case spool::RecordType::folded: return visit_folded(view);
+      case spool::RecordType::sums: return visit_sums(view);
+      case spool::RecordType::seen: return visit_seen(view);
+      case spool::RecordType::entry: return visit_entry(view);
+      default: return;
+    }
+  }
+  // What was never committed goes, the rest enters its queue. Says what does not add up.
+  Result<void> finish();
+
+  std::string wrong;
+
+ private:
+  void visit_recipient(const spool::RecordView& view);
+  void visit_commit(const spool::RecordView& view);
+  void visit_discard(const spool::RecordView& view);
+  void visit_outcome(const spool::RecordView& view);
+  void visit_folded(const spool::RecordView& view);
+  void visit_sums(const spool::RecordView& view);
+  void visit_seen(const spool::RecordView& view);
+  void visit_entry(const spool::RecordView& view);
+  Slot add(const spool::Recipient& record, const spool::RecordView& view, SourceSet sources);
+  SourceSet sources_of(const spool::Recipient& record, const Batch& batch);
+  void describe(Batch& batch, const spool::BatchCommit& record);
+  void unreadable(const spool::RecordView& view) {
+    if (!wrong.empty()) return;
+    wrong = "segment " + std::to_string(view.position.segment) + ", byte " +
+            std::to_string(view.position.offset) + ": a " + spool::name_of(view.type) +
+            " record that says nothing this version understands";
+  }
+  bool takes_duplicates(CampaignId id) const {
+    const CampaignInfo* info = home_.campaign_states_.find(id);
+    return sink_.seen && info != nullptr && !info->closed && !info->ended();
+  }
+  void tell_seen(CampaignId campaign, std::string_view ref, std::string_view address) {
+    if (!takes_duplicates(campaign)) return;
+    sink_.seen(campaign, fingerprint_of(home_.options_.fingerprint_key, ref, address));
+  }
+  void saw_counter(RecipientId id) {
+    home_.next_counter_ = std::max(home_.next_counter_, (id & kCounterMask) + 1);
+  }
+  void saw_batch(BatchId id) {
+    home_.next_batch_ = std::max(home_.next_batch_, (id & kCounterMask) + 1);
+  }
+
+  State& home_;
+  const RecoverySink& sink_;
+  CampaignId last_campaign_ = 0;
+  SourceSet last_sources_ = 0;
+};
+
+SourceSet Home::Replay::sources_of(const spool::Recipient& record, const Batch& batch) {
+  if (!record.source.empty()) return home_.source_sets_.number_of_one(record.source);
+  if (record.campaign == 0) return batch.message != nullptr ? batch.message->sources : 0;
+  if (record.campaign == last_campaign_) return last_sources_;
+  const CampaignInfo* info = home_.campaign_states_.find(record.campaign);
+  last_campaign_ = record.campaign;
+  last_sources_ = info == nullptr ? 0 : home_.source_sets_.number_of(info->sources);
+  return last_sources_;
+}
+
+Slot Home::Replay::add(const spool::Recipient& record, const spool::RecordView& view,
+                       SourceSet sources) {
+  Slot batch_slot = home_.make_batch(record.batch, record.campaign, record.tenant);
+  uint32_t campaign = home_.batches_[batch_slot].campaign;
+  Slot slot = home_.recipients_.add(record.id & kCounterMask, record.address);
+  Entry& entry = home_.recipients_[slot];
+  entry.set_state(EntryState::staged);
+  entry.position = view.position.packed();
+  entry.base_segment = view.position.segment;
+  entry.batch = batch_slot;
+  entry.size_units = static_cast<uint16_t>(
+      std::min<size_t>(view.payload.size() / kSizeUnit + 1, UINT16_MAX));
+  entry.due_s = State::seconds_up(record.not_before);
+  home_.recipients_.set_expiry(slot, record.expires_at.is_set()
+                                         ? State::seconds_up(record.expires_at)
+                                         : kNeverSeconds - 1);
+  entry.flow = home_.destinations_.use_flow(mail::domain_of(record.address), sources, campaign,
+                                            record.mail_class);
+  ++home_.live_in_segment_[view.position.segment];
+  home_.live_units_ += entry.size_units;
+  return slot;
+}
+
+void Home::Replay::visit_recipient(const spool::RecordView& view) {
+  spool::Recipient record;
+  if (!decode(view.payload, record)) return unreadable(view);
+  saw_counter(record.id);
+  saw_batch(record.batch);
+  Slot batch_slot = home_.make_batch(record.batch, record.campaign, record.tenant);
+  Batch& batch = home_.batches_[batch_slot];
+  if (batch.open == nullptr) {
+    // The first record of its batch: a commit comes after all of them.
+    if (batch.committed_at.is_set()) return unreadable(view);
+    batch.open = std::make_unique<OpenBatch>();
+    ++home_.campaigns_[batch.campaign].open_batches;
+  }
+  Slot slot = add(record, view, sources_of(record, batch));
+  OpenBatch& open = *batch.open;
+  home_.recipients_.push_back(open.entries, slot);
+  ++open.appended;
+  if (takes_duplicates(record.campaign)) {
+    open.fingerprints.push_back(
+        fingerprint_of(home_.options_.fingerprint_key, record.ref, record.address));
+  }
+}
+
+// What the batch is, as far as its campaign does not say it.
+void Home::Replay::describe(Batch& batch, const spool::BatchCommit& record) {
+  batch.mail_class = record.mail_class;
+  batch.committed_at = record.committed_at;
+  if (record.campaign != 0) return;
+  batch.message = std::make_unique<MessageInfo>();
+  MessageInfo& message = *batch.message;
+  message.tenant_name = record.tenant_name;
+  std::memcpy(message.content.data(), record.content.data(), record.content.size());
+  message.has_inline_content = !record.inline_content.empty();
+  message.sources = home_.source_sets_.number_of(split(record.sources));
+  for (ByteReader steps(record.retry); steps.ok() && !steps.done();) {
+    message.retry.retry.push_back(Duration::seconds(static_cast<int64_t>(steps.varint())));
+  }
+  message.retry.max_age = Duration::seconds(static_cast<int64_t>(record.max_age_s));
+}
+
+void Home::Replay::visit_commit(const spool::RecordView& view) {
+  spool::BatchCommit record;
+  if (!decode(view.payload, record)) return unreadable(view);
+  saw_batch(record.batch);
+  Slot slot = home_.make_batch(record.batch, record.campaign, record.tenant);
+  Batch& batch = home_.batches_[slot];
+  batch.commit = view.position;
+  describe(batch, record);
+  if (!record.idempotency_key.empty() && sink_.answer) {
+    KeptAnswer answer{record.tenant,   record.idempotency_key, {}, record.answer, record.batch,
+                      record.campaign, record.committed_at};
+    std::memcpy(answer.digest.data(), record.digest.data(), answer.digest.size());
+    sink_.answer(answer);
+  }
+  if (record.copied) return;
+  CampaignAtHome& campaign = home_.campaigns_[batch.campaign];
+  batch.tally.accepted += record.accepted;
+  batch.tally.duplicates += record.duplicates;
+  batch.tally.rejected += record.rejected;
+  campaign.tally.accepted += record.accepted;
+  campaign.tally.duplicates += record.duplicates;
+  campaign.tally.rejected += record.rejected;
+  if (batch.open == nullptr) return;
+  std::vector<uint32_t> dropped;
+  uint32_t place = 0;
+  for (ByteReader places(record.dropped); places.ok() && !places.done();) {
+    place += static_cast<uint32_t>(places.varint());
+    dropped.push_back(place);
+  }
+  if (!dropped.empty()) {
+    // Those of a batch that began in a segment that is gone were copied or finished: their places
+    // are not known any more, and need not be.
+    if (batch.open->appended == record.accepted + dropped.size()) {
+      home_.drop_entries(batch, dropped);
+    } else {
+      unreadable(view);
+    }
+  }
+  if (batch.message != nullptr) {
+    // Without a campaign only now is it known where they may leave from.
+    for (Slot at = batch.open->entries.head; at != kNoSlot; at = home_.recipients_[at].next) {
+      Entry& entry = home_.recipients_[at];
+      const Destination& destination = home_.destinations_.of_flow(entry.flow);
+      if (destination.sources != 0 || batch.message->sources == 0) continue;
+      uint32_t flow = home_.destinations_.use_flow_like(entry.flow, batch.message->sources);
+      home_.destinations_.release_flow(entry.flow);
+      entry.flow = flow;
+    }
+  }
+  for (const Fingerprint& fingerprint : batch.open->fingerprints) {
+    sink_.seen(record.campaign, fingerprint);
+  }
+  --campaign.open_batches;
+  batch.open.reset();
+}
+
+void Home::Replay::visit_discard(const spool::RecordView& view) {
+  spool::BatchDiscard record;
+  if (!decode(view.payload, record)) return unreadable(view);
+  saw_batch(record.batch);
+  auto known = home_.batch_slots_.find(record.batch);
+  if (known == home_.batch_slots_.end() || home_.batches_[known->second].open == nullptr) return;
+  ++home_.open_batches_;
+  home_.drop_batch(known->second);
+}
+
+void Home::Replay::visit_outcome(const spool::RecordView& view) {
+  spool::OutcomeRecord record;
+  if (!decode(view.payload, record)) return unreadable(view);
+  saw_counter(record.id);
+  home_.last_outcome_ = view.position;
+  if (view.position > home_.exported_) home_.backlog_.push_back(view.position);
+  auto batch = home_.batch_slots_.find(record.batch);
+  auto campaign = home_.campaign_numbers_.find({record.campaign, 0});
+  if (batch != home_.batch_slots_.end()) home_.batches_[batch->second].tally.count(record.outcome);
+  if (record.campaign != 0 && campaign != home_.campaign_numbers_.end()) {
+    home_.campaigns_[campaign->second].tally.count(record.outcome);
+  }
+  Slot slot = home_.recipients_.find(record.id);
+  if (slot == kNoSlot) return;
+  if (record.outcome != Outcome::deferred) {
+    home_.remove(slot);
+    return;
+  }
+  Entry& entry = home_.recipients_[slot];
+  entry.attempts = static_cast<uint16_t>(std::min<uint32_t>(record.attempt, kAttemptsMax));
+  entry.position = view.position.packed();
+  entry.set(kEntryHasOutcome | kEntryTried);
+  if (record.possible_duplicate) entry.set(kEntryPossibleDuplicate);
+  entry.due_s = State::seconds_up(record.next_attempt);
+  if (record.source.empty()) return;
+  SourceSet sources = home_.source_sets_.number_of_one(record.source);
+  if (home_.destinations_.of_flow(entry.flow).sources == sources) return;
+  uint32_t flow = home_.destinations_.use_flow_like(entry.flow, sources);
+  home_.destinations_.release_flow(entry.flow);
+  entry.flow = flow;
+}
+
+void Home::Replay::visit_folded(const spool::RecordView& view) {
+  spool::Folded record;
+  if (!decode(view.payload, record)) return unreadable(view);
+  saw_counter(record.recipient.id);
+  Slot old = home_.recipients_.find(record.recipient.id);
+  if (old != kNoSlot) {
+    // An open batch would lose its place in the list; copies come after the commit only.
+    if (home_.batches_[home_.recipients_[old].batch].open != nullptr) return unreadable(view);
+    home_.remove(old);
+  }
+  Slot batch_slot = home_.make_batch(record.recipient.batch, record.recipient.campaign,
+                                     record.recipient.tenant);
+  SourceSet sources = record.last_source.empty()
+                          ? sources_of(record.recipient, home_.batches_[batch_slot])
+                          : home_.source_sets_.number_of_one(record.last_source);
+  Slot slot = add(record.recipient, view, sources);
+  Entry& entry = home_.recipients_[slot];
+  entry.attempts = static_cast<uint16_t>(std::min<uint32_t>(record.attempts, kAttemptsMax));
+  if (record.possible_duplicate) entry.set(kEntryPossibleDuplicate);
+  if (record.attempts > 0) entry.set(kEntryTried);
+  if (record.next_attempt.is_set()) entry.due_s = State::seconds_up(record.next_attempt);
+  tell_seen(record.recipient.campaign, record.recipient.ref, record.recipient.address);
+}
+
+void Home::Replay::visit_sums(const spool::RecordView& view) {
+  spool::Sums record;
+  if (!decode(view.payload, record)) return unreadable(view);
+  if (record.batch == 0) {
+    home_.campaigns_[home_.use_campaign(record.campaign, record.tenant)].tally.set(record);
+    return;
+  }
+  saw_batch(record.batch);
+  Slot slot = home_.make_batch(record.batch, record.campaign, record.tenant);
+  home_.batches_[slot].tally.set(record);
+}
+
+void Home::Replay::visit_seen(const spool::RecordView& view) {
+  spool::Seen record;
+  if (!decode(view.payload, record)) return unreadable(view);
+  if (!takes_duplicates(record.campaign)) return;
+  for (size_t i = 0; i < record.count(); ++i) {
+    auto words = record.fingerprint(i);
+    sink_.seen(record.campaign, {words[0], words[1]});
+  }
+}
+
+void Home::Replay::visit_entry(const spool::RecordView& view) {
+  spool::Entry record;
+  if (!decode(view.payload, record)) return unreadable(view);
+  if (record.key != kNextIdsKey) return;
+  ByteReader reader(record.value);
+  home_.next_counter_ = std::max(home_.next_counter_, reader.varint());
+  home_.next_batch_ = std::max(home_.next_batch_, reader.varint());
+}
+
+Result<void> Home::Replay::finish() {
+  if (!wrong.empty()) return postring::fail(wrong);
+  for (auto at = home_.batch_slots_.begin(); at != home_.batch_slots_.end();) {
+    Slot slot = (at++)->second;
+    if (home_.batches_[slot].open == nullptr) continue;
+    ++home_.open_batches_;
+    home_.drop_batch(slot);
+  }
+  for (Slot slot = 0; slot < home_.recipients_.end(); ++slot) {
+    const Entry& entry = home_.recipients_[slot];
+    if (entry.state() == EntryState::free) continue;
+    const Batch& batch = home_.batches_[entry.batch];
+    // A message's copy was read before its batch's: now it is known where it may leave from.
+    if (batch.message != nullptr && batch.message->sources != 0 && !entry.has(kEntryTried) &&
+        home_.destinations_.of_flow(entry.flow).sources == 0) {
+      uint32_t flow = home_.destinations_.use_flow_like(entry.flow, batch.message->sources);
+      home_.destinations_.release_flow(entry.flow);
+      home_.recipients_[slot].flow = flow;
+    }
+    home_.enqueue(slot);
+  }
+  return {};
+}
+
+Result<void> Home::State::recover(std::string folder, const RecoverySink& sink) {
+  Replay replay(*this, sink);
+  spool::LogOptions log_options;
+  log_options.slice = options_.slice;
+  log_options.spool_id = options_.spool_id;
+  if (options_.segment_bytes != 0) log_options.segment_bytes = options_.segment_bytes;
+  log_options.reserve_segments = options_.reserve_segments;
+  auto log = spool::Log::open(loop_, folder, log_options,
+                              [&replay](const spool::RecordView& view) { replay.visit(view); });
+  if (!log) return std::unexpected(log.error());
+  log_ = std::move(*log);
+  const auto& damage = log_->recovery().damage;
+  if (!damage.empty()) return postring::fail(damage.front().file + ": " + damage.front().what);
+  if (auto finished = replay.finish(); !finished) {
+    return postring::fail(folder + ": " + finished.error().message);
+  }
+  return {};
+}
+
+}  // namespace postring::queue

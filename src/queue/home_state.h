@@ -1,0 +1,349 @@
+// Home::State: what a home consists of, for the home_*.cc files only. What it does: queue/home.h.
+//
+//     staged ---commit is durable---> place() --+--> ready (in its flow) --pull--> leased
+//                                       ^       +--> due (until its time)            |
+//                                       |       +--> finishing (expired, cancelled)  |
+//                                       +----- deferred, given back ----- settle ----+--> gone
+//
+// place() is the only way into a queue: it looks at campaign, deadline and time. An entry that is
+// finishing or whose report waits for room stays in the table until its outcome is in the log.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "io/timers.h"
+#include "queue/destinations.h"
+#include "queue/due_times.h"
+#include "queue/home.h"
+#include "queue/recipients.h"
+#include "spool/log.h"
+#include "spool/records.h"
+
+namespace postring::queue {
+
+// The log's entry that says which ids come next: two varints, recipients' and batches' counters.
+constexpr std::string_view kNextIdsKey = "next ids";
+
+// What was counted of a batch or campaign; `waiting` follows from it.
+struct Tally {
+  uint64_t accepted = 0;
+  uint64_t delivered = 0;
+  uint64_t bounced = 0;
+  uint64_t expired = 0;
+  uint64_t cancelled = 0;
+  uint64_t deferrals = 0;
+  uint64_t duplicates = 0;
+  uint64_t rejected = 0;
+  uint64_t in_flight = 0;
+
+  void count(Outcome outcome);
+  Counts counts() const;
+  uint64_t live() const { return accepted - delivered - bounced - expired - cancelled; }
+  void set(const spool::Sums& sums);
+  void write(spool::Sums& sums) const;
+};
+
+struct CampaignAtHome {
+  CampaignId id = 0;
+  TenantId tenant = 0;  // of a message without a campaign: they have a flow per tenant
+  Tally tally;
+  Slot parked = kNoSlot;  // flows that wait for the campaign to run, strung by ring_next
+  uint32_t open_batches = 0;
+  uint32_t batches = 0;
+  bool may_send = true;
+  bool cancelled = false;
+  bool unparking = false;
+};
+
+// What a campaign would say, of a message without one.
+struct MessageInfo {
+  std::string tenant_name;
+  ContentId content{};
+  bool has_inline_content = false;
+  SourceSet sources = 0;
+  RetryOverride retry;
+};
+
+// A batch until its commit is durable.
+struct OpenBatch {
+  std::string idempotency_key;
+  std::string inline_content;
+  std::vector<std::string> sources;
+  SourceSet source_set = 0;
+  RetryOverride retry;
+  WallTime age_base;  // what the maximum age counts from, where it is later than acceptance
+  std::vector<Fingerprint> fingerprints;
+  EntryList entries;
+  uint32_t appended = 0;
+  uint32_t first_segment = 0;  // 0: nothing was written yet
+  bool committing = false;
+};
+
+struct Batch {
+  Slot next = kNoSlot;
+  BatchId id = 0;
+  uint32_t campaign = 0;
+  TenantId tenant = 0;
+  MailClass mail_class = MailClass::bulk;
+  WallTime committed_at;
+  Tally tally;
+  spool::Position commit;
+  std::unique_ptr<MessageInfo> message;
+  std::unique_ptr<OpenBatch> open;
+};
+
+// A lease that is out: what its outcome will need of the record.
+struct Flight {
+  Slot next = kNoSlot;
+  WallTime accepted_at;
+  spool::Position base;
+  uint32_t address_bytes = 0;
+  uint32_t ref_bytes = 0;
+  std::string bytes;  // address, ref, meta
+};
+
+// A recipient's record and what its last outcome says. Views hold during the callback.
+struct Loaded {
+  spool::Recipient recipient;
+  spool::Position base;
+  Stage stage = Stage::queue;
+  spool::ReplyView reply;
+  std::string_view last_source;
+  WallTime last_attempt, next_attempt;
+};
+
+// An outcome on its way into the log.
+struct Ending {
+  Slot slot = kNoSlot;
+  spool::Position base;
+  EventFacts facts;
+  Duration wait;  // deferred: until the next attempt
+};
+
+struct Event {
+  EventFacts facts;
+  spool::Position place;
+};
+
+class Home::State {
+ public:
+  State(Loop& loop, HomeOptions options, CampaignStates& campaigns, const RetryPolicies& policies);
+  ~State();
+
+  // ---- home_recovery.cc ----
+  Result<void> recover(std::string folder, const RecoverySink& sink);
+
+  // ---- home.cc ----
+  void start();
+  void schedule_turn();
+  void turn();
+  void later(Job job) {
+    callbacks_.push_back(std::move(job));
+    schedule_turn();
+  }
+  void fail();
+  uint32_t now_s() const { return static_cast<uint32_t>(loop_.wall_now().whole_seconds()); }
+  static uint32_t seconds_up(WallTime time);
+  uint32_t use_campaign(CampaignId id, TenantId tenant);
+  void release_campaign(uint32_t number);
+  Slot make_batch(BatchId id, CampaignId campaign, TenantId tenant);
+  void forget_batch(Slot slot);
+  void on_campaign(const CampaignInfo* before, const CampaignInfo& now);
+  const RetryOverride* retry_of(const Batch& batch) const;
+  HomeStats stats() const;
+  void close(std::move_only_function<void(bool)> callback);
+
+  // ---- home_queue.cc ----
+  void place(Slot slot);
+  void enqueue(Slot slot);
+  void make_ready(Slot slot, bool front);
+  void take_out(Slot slot);  // of whichever list it is in
+  void remove(Slot slot);    // from the table: it is finished, or never was
+  void announce(uint32_t destination);
+  void send_offers();
+  bool fire_due();
+  void arm_due();
+  bool activate();
+  bool unpark();
+  bool sweep();
+  void begin_sweep(bool whole);
+  bool sweep_page(uint32_t page);
+  void park(uint32_t flow);
+  void leave_parked(uint32_t flow);
+  void finish(Slot slot, Outcome outcome);
+  void housekeeping();
+  void forget_old();
+
+  // ---- home_submit.cc ----
+  Result<BatchHandle, SubmitError> begin(const NewBatch& in);
+  Result<RecipientId, SubmitError> append(BatchHandle handle, const NewRecipient& in);
+  void commit(BatchHandle handle, CommitInput input,
+              std::move_only_function<void(Result<Committed, SubmitError>)> callback);
+  void discard(BatchHandle handle);
+  Batch& open_batch(BatchHandle handle);
+  void drop_entries(Batch& batch, const std::vector<uint32_t>& dropped);
+  void drop_batch(Slot slot);
+  void on_committed(Slot slot, bool ok, uint64_t accepted,
+                    std::move_only_function<void(Result<Committed, SubmitError>)>& callback);
+
+  // ---- home_lease.cc ----
+  struct PullOp;
+  void pull(std::shared_ptr<PullOp> op);
+  bool can_pull() const;
+  void collect(const std::shared_ptr<PullOp>& op);
+  void lease(const std::shared_ptr<PullOp>& op, Slot slot);
+  void fill(const std::shared_ptr<PullOp>& op, size_t index, Slot slot, const Loaded* loaded);
+  void complete(const std::shared_ptr<PullOp>& op);
+  void retry_pulls();
+  void settle(RecipientId id, Report report);
+  void give_back(RecipientId id);
+  Slot leased_slot(RecipientId id) const;
+  EventFacts facts_of_flight(Slot slot) const;
+
+  // ---- home_outcome.cc ----
+  void save(Ending ending);
+  Result<spool::Position, spool::AppendError> write(const Ending& ending);
+  void apply(Ending& ending, spool::Position place);
+  void apply_deferred(Ending& ending, spool::Position place);
+  void retry_unsaved();
+  void outcome_written();
+  void sync_outcomes();
+  void emit_durable();
+  bool export_backlog();
+  void exported(spool::Position place);
+  void end_flight(Slot slot);
+  void check_idle(uint32_t campaign);
+
+  // ---- home_query.cc ----
+  using LoadCallback = std::move_only_function<void(const Loaded* loaded)>;
+  // Calls back at once where everything is warm; with null where a record cannot be read.
+  void load(Slot slot, LoadCallback callback);
+  void load_base(spool::Position base, std::string outcome, LoadCallback callback);
+  static bool decode_loaded(const spool::RecordView& base, std::string_view outcome,
+                            Loaded& loaded);
+  RecipientStatus status_of(Slot slot, const Loaded& loaded) const;
+  struct StatusOp;
+  struct ListOp;
+  void find(std::string address, uint32_t limit,
+            std::move_only_function<void(std::vector<RecipientStatus>)> callback);
+  void load_statuses(std::vector<Slot> slots,
+                     std::move_only_function<void(std::vector<RecipientStatus>)> callback);
+  bool run_lists();
+  bool run_retries();
+  bool is_live(const Entry& entry) const {
+    return entry.state() != EntryState::free &&
+           (entry.state() != EntryState::staged || batches_[entry.batch].open == nullptr);
+  }
+
+  // ---- home_reclaim.cc ----
+  void reclaim();
+  bool reclaim_wanted() const;
+  bool reclaim_allowed(uint32_t segment) const;
+  void copy_record(const spool::RecordView& record);
+  void copy_recipient(const spool::RecordView& record, const spool::Recipient& recipient);
+  void copy_commit(const spool::RecordView& record);
+  void note_seen(CampaignId campaign, const Fingerprint& fingerprint);
+  void flush_seen(CampaignId campaign);
+  void append_copy(spool::RecordType type, std::string payload);
+  void end_damaged(Slot slot);
+  void copy_folded(Slot slot, const Loaded& loaded);
+  void scanned(bool ok);
+  void copy_next();
+  void write_snapshot();
+  void pump_copies();
+
+  // ---- fixed from the start ----
+  Loop& loop_;
+  HomeOptions options_;
+  CampaignStates& campaign_states_;
+  const RetryPolicies& policies_;
+  std::unique_ptr<spool::Log> log_;
+  std::shared_ptr<State*> self_;  // jobs hold it weakly
+
+  std::function<void(const DestinationOffer&)> offer_sink_;
+  std::function<void(EventFacts&, spool::Position)> event_sink_;
+  std::function<void(CampaignId)> idle_sink_;
+  std::function<void()> failure_sink_;
+
+  // ---- what lives here ----
+  Recipients recipients_;
+  Destinations destinations_;
+  SourceSets source_sets_;
+  DueTimes due_;
+  std::deque<CampaignAtHome> campaigns_;
+  std::map<std::pair<CampaignId, TenantId>, uint32_t> campaign_numbers_;
+  std::vector<uint32_t> free_campaigns_;
+  SlotTable<Batch, 256> batches_;
+  std::map<BatchId, Slot> batch_slots_;
+  SlotTable<Flight, 1'024> flights_;
+  std::map<uint32_t, uint64_t> live_in_segment_;  // by base segment
+  uint64_t live_units_ = 0;                       // of kSizeUnit, of their records
+  uint64_t ready_ = 0;
+  uint64_t next_counter_ = 1;
+  uint64_t next_batch_ = 1;
+  uint32_t open_batches_ = 0;
+  std::string scratch_;
+
+  // ---- work for the coming turns ----
+  bool started_ = false;
+  bool closing_ = false;
+  bool failed_ = false;
+  bool turn_scheduled_ = false;
+  std::deque<Job> callbacks_;
+  std::vector<uint32_t> announced_;
+  std::array<std::deque<EntryList>, kClasses> activations_;
+  std::deque<uint32_t> unparking_;
+  std::deque<std::shared_ptr<PullOp>> waiting_pulls_;
+  std::deque<std::shared_ptr<ListOp>> lists_;
+  struct RetryOp {
+    std::string domain;
+    Slot at = 0;
+    uint64_t count = 0;
+    std::move_only_function<void(uint64_t)> callback;
+  };
+  std::deque<RetryOp> retries_;
+  uint32_t finishing_ = 0;
+
+  // A look over the table for what is expired or cancelled.
+  bool sweeping_ = false;
+  bool sweep_whole_ = false;  // of every page: a campaign was cancelled
+  bool sweep_again_ = false;
+  uint32_t sweep_at_ = 0;  // page
+  Instant next_sweep_;
+  Instant next_forget_;
+  std::deque<std::pair<WallTime, BatchId>> ended_messages_;
+
+  // ---- outcomes ----
+  std::deque<Ending> unsaved_;
+  std::deque<Event> events_;
+  std::deque<spool::Position> backlog_;  // outcomes before the start that were not exported
+  bool backlog_busy_ = false;
+  uint64_t unsynced_ = 0;
+  bool sync_running_ = false;
+  spool::Position last_outcome_;  // written
+  spool::Position exported_;
+
+  // ---- reclaim of the oldest segment ----
+  bool reclaiming_ = false;
+  bool scan_done_ = false;
+  uint32_t reclaim_segment_ = 0;
+  std::deque<std::pair<spool::RecordType, std::string>> copies_;  // wait for room
+  std::deque<RecipientId> to_fold_;
+  bool folding_ = false;
+  std::map<CampaignId, std::string> seen_;
+  spool::Position copies_end_;
+
+  Timer due_timer_;
+  Timer sweep_timer_;
+  Timer sync_timer_;
+  Timer housekeeping_timer_;
+};
+
+}  // namespace postring::queue
