@@ -6,9 +6,18 @@
 // was loaded from (a map of the file, or a string): they must outlive it and every rendering of it.
 // It is read-only: workers may share one.
 //
-//     file    := "PRCT" version:u16 flags:u16 tables_size:u32 tables crc32c:u32 pool
-//     tables  := fields programs          (varints and length-prefixed text, see content.cc)
-//     pool    := the literal bytes, which programs refer to by offset and size
+//     file    := "PRCT" version:u16 flags:u16 tables_size:u32 crc32c:u32 tables pool
+//     tables  := count { field } program program program       (head, body, return path)
+//     field   := name:text field_flags:u8 default:text
+//     program := count { kind:u8 step }
+//     step    := offset size stuffed_offset stuffed_size        literal
+//              | encoding:u8 field                              value
+//              | column                                         header_begin
+//              | nothing                                        all others
+//     pool    := the literals' bytes
+//
+// Numbers are varints where no width is given, little-endian where one is; the checksum covers
+// tables and pool.
 //
 // A program is a list of steps. The head is rendered into one run of bytes (headers that differ per
 // recipient come first); the body's literals are sent from where they lie. Literals are encoded for
@@ -78,9 +87,33 @@ struct Field {
   uint32_t slots = 0;       // how often it stands in head, body and return path
 };
 
+// What a content is made of, on its way to bytes.
+struct ContentParts {
+  struct OwnedField {
+    std::string name;
+    std::string default_value;
+    bool has_default = false;
+    bool is_mailbox = false;
+  };
+  std::vector<OwnedField> fields;
+  std::vector<Step> head;
+  std::vector<Step> body;
+  std::vector<Step> return_path;
+  std::string pool;
+  bool rejects_missing = false;
+  bool has_unsubscribe = false;
+  bool needs_8bit = false;
+  bool needs_smtputf8 = false;
+};
+
+std::string write_content(const ContentParts& parts);
+
+// Literals up to this size are copied beside their neighbours: cheaper than a piece of their own.
+constexpr size_t kCopiedLiteralMax = 256;
+
 class Content {
  public:
-  // The bytes must outlive the Content.
+  // The bytes must outlive the Content. An error says what is wrong with them.
   static Result<Content> load(std::string_view bytes);
 
   std::string_view bytes() const { return bytes_; }
@@ -94,7 +127,7 @@ class Content {
   bool needs_8bit() const { return needs_8bit_; }          // 8BITMIME, RFC 6152: raw messages only
   bool needs_smtputf8() const { return needs_smtputf8_; }  // headers of raw messages only
   bool uses_verp() const { return uses_verp_; }            // rendering needs a VerpKey
-  // The size without values, in either form, to plan with.
+  // The size of the message without its values, to plan with.
   uint64_t literal_bytes() const { return literal_bytes_; }
 
   const std::vector<Step>& head() const { return head_; }
@@ -102,7 +135,16 @@ class Content {
   const std::vector<Step>& return_path() const { return return_path_; }
   std::string_view pool() const { return pool_; }
 
+  // Room in bytes that rendering needs besides the values: small literals, headers, our own values.
+  size_t fixed_room() const { return fixed_room_; }
+  // How often one of our own values stands in it.
+  uint32_t own_slots() const { return own_slots_; }
+
  private:
+  std::string_view load_tables(std::string_view tables);
+  std::string_view check_program(const std::vector<Step>& program, bool in_lines);
+  std::string_view check_step(const Step& step, StepKind& group, bool& at_line_start);
+
   std::string_view bytes_;
   std::string_view pool_;
   std::vector<Field> fields_;
@@ -111,6 +153,8 @@ class Content {
   std::vector<Step> body_;
   std::vector<Step> return_path_;
   uint64_t literal_bytes_ = 0;
+  size_t fixed_room_ = 0;
+  uint32_t own_slots_ = 0;
   bool rejects_missing_ = false;
   bool has_unsubscribe_ = false;
   bool needs_8bit_ = false;

@@ -63,7 +63,7 @@ class ValuesBuilder {
 
  private:
   void note(ValueWrong wrong, std::string_view field);
-  bool check(uint16_t field, std::string_view value);
+  bool check(std::string_view name, std::string_view value);
 
   const Content* content_;
   UnknownFields unknown_;
@@ -72,7 +72,6 @@ class ValuesBuilder {
   std::vector<std::pair<std::string_view, std::string_view>> kept_;
   ValueFault fault_{};
   bool failed_ = false;
-  size_t given_count_ = 0;
 };
 
 // Reads encoded values: fills `out` (content.fields().size() entries) with the recipient's values
