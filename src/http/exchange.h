@@ -12,9 +12,10 @@
 //     receive_body(bytes_max, sink)     piece by piece, with pause_body() and resume_body()
 //     collect_body(bytes_max, done)     whole, for small ones
 //
-// and what nobody read is read and dropped, or the connection is closed where that costs too much.
-// A body beyond its limit is answered with 413 here; the sink then hears on_body_lost(). The 100
-// of RFC 9110 section 10.1.1 goes out when a handler starts reading.
+// and what nobody read, or what is left at the answer, is read and dropped, or the connection is
+// closed where that costs too much. A body beyond its limit is answered with 413 here; the sink
+// then hears on_body_lost(). The 100 of RFC 9110 section 10.1.1 goes out when a handler starts
+// reading.
 #pragma once
 
 #include <cstdint>

@@ -16,11 +16,11 @@ namespace postring::http {
 
 struct Problem {
   uint16_t status = 500;
-  std::string_view type;  // the last part of the URN; empty: after the status ("not-found")
-  std::string title;      // the same for every problem of the type; empty: the status' reason
-  std::string detail;     // this one
-  Duration retry_after;   // > 0: a Retry-After header in whole seconds, rounded up
-  std::string extra;      // further members as JSON: "\"line\":3,\"field\":\"address\""
+  std::string_view type = {};  // the last part of the URN; empty: after the status ("not-found")
+  std::string title = {};      // the same for every problem of the type; empty: the status' reason
+  std::string detail = {};     // this one
+  Duration retry_after = {};   // > 0: a Retry-After header in whole seconds, rounded up
+  std::string extra = {};      // further members as JSON: "\"line\":3,\"field\":\"address\""
 };
 
 Response problem(const Problem& problem);

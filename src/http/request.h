@@ -54,6 +54,7 @@ struct Limits {
   Duration body_time = Duration::seconds(30);    // without a byte while one is wanted: 408
   uint32_t body_bytes_per_second = 256;          // a slower body is cut off after body_time
   Duration send_time = Duration::seconds(30);    // without the client taking a byte
+  Duration linger_time = Duration::seconds(1);   // after an answer that ends the connection
   uint32_t receive_bytes = 64 * 1'024;           // a connection's buffer while a body comes in
   uint32_t send_bytes = 1u << 20;  // of a streamed answer, waiting: write() says to stop
 };

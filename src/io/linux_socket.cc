@@ -50,6 +50,8 @@ Result<int, int> listen_on(const SocketAddress& address, bool shared) {
   if (fd < 0) return std::unexpected(errno);
   if (!set_flag(fd, SOL_SOCKET, SO_REUSEADDR)) return close_and_fail(fd);
   if (shared && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT)) return close_and_fail(fd);
+  // What is accepted inherits it.
+  if (!set_flag(fd, IPPROTO_TCP, TCP_NODELAY)) return close_and_fail(fd);
   sockaddr_storage storage;
   socklen_t length = address.to_system(storage);
   if (bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return close_and_fail(fd);

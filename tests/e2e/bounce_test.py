@@ -1,0 +1,52 @@
+"""What is refused for good bounces, once, with the peer's words; nobody else does."""
+from harness import World, addresses_of, case, check, chosen, equal, main, people
+
+INTERNET = """
+[[domain]]
+pattern = "d{0..9}.example"
+rcpt_5xx = 0.3
+rcpt_5xx_text = "550 5.1.1 Nobody of that name"
+[[domain]]
+pattern = "body{0..2}.example"
+body_5xx = 0.4
+body_5xx_text = "554 5.7.1 Not in this house"
+[[domain]]
+pattern = "data{0..2}.example"
+data_5xx = 0.4
+"""
+
+
+@case
+def exactly_the_refused_bounce():
+    with World(INTERNET) as world:
+        campaign = world.campaign()
+        groups = {"rcpt": people(600), "body": people(150, "body{}.example", 3, "b"),
+                  "data": people(150, "data{}.example", 3, "e")}
+        shares = {"rcpt": 0.3, "body": 0.4, "data": 0.4}
+        everybody = sum(groups.values(), [])
+        refused = {stage: {a for a in addresses_of(group)
+                           if chosen(shares[stage], f"{stage}_5xx", a, 0)}
+                   for stage, group in groups.items()}
+        campaign.start()
+        campaign.submit(everybody)
+        campaign.close()
+        state = campaign.wait_complete()
+        all_refused = set.union(*refused.values())
+        equal(state["counts"]["bounced"], len(all_refused), "bounced")
+        events = campaign.events()
+        bounced = {e["address"]: e for e in events if e["type"] == "bounced"}
+        equal(set(bounced), all_refused, "who bounced")
+        for address in refused["rcpt"]:
+            event = bounced[address]
+            equal((event["code"], event["enhanced"]), (550, "5.1.1"), f"{address}'s code")
+            check("Nobody of that name" in event["reply"], f"{address}'s reply: {event}")
+        for address in refused["body"]:
+            equal(bounced[address]["code"], 554, f"{address}'s code")
+        world.check_ledger([a for a in addresses_of(everybody) if a not in all_refused])
+        ledger = world.mxsim.ledger()
+        for address in all_refused:
+            check(ledger[address]["attempts"] <= 2,
+                  f"{address} was tried {ledger[address]['attempts']} times")
+
+
+main()

@@ -1,0 +1,88 @@
+"""Limits are kept, whatever the hosts do; a stopped process and a lost DNS server only cost time."""
+import signal
+
+from harness import World, addresses_of, case, check, equal, main, people, wait_until
+
+PROVIDER = """
+[[domain]]
+pattern = "c{0..19}.customers.example"
+provider = "big.example"
+mx_hosts = 2
+latency_ms = 5
+"""
+
+
+@case
+def connections_are_limited_per_site():
+    with World(PROVIDER, workers=2, delivery="connections = 3") as world:
+        campaign = world.campaign()
+        recipients = people(600, "c{}.customers.example", 20)
+        campaign.start()
+        campaign.submit(recipients)
+        campaign.close()
+        campaign.wait_complete()
+        world.check_ledger(addresses_of(recipients))
+        hosts = world.mxsim.hosts()
+        most = max(host["most_open"] for host in hosts.values())
+        check(most <= 3, f"{most} connections to one host, 3 are allowed: {hosts}")
+
+
+@case
+def hosts_that_take_few_connections_get_few():
+    with World("""
+[[domain]]
+pattern = "d{0..1}.example"
+max_connections = 2
+latency_ms = 5
+""", delivery="connections = 10") as world:
+        campaign = world.campaign()
+        recipients = people(300, domains=2)
+        campaign.start()
+        campaign.submit(recipients)
+        campaign.close()
+        state = campaign.wait_complete()
+        equal(state["counts"]["delivered"], 300, f"delivered of {state['counts']}")
+        world.check_ledger(addresses_of(recipients))
+
+
+@case
+def messages_per_connection_are_limited():
+    with World("""
+[[domain]]
+pattern = "d{0..1}.example"
+""", delivery="messages_per_connection = 5\nconnections = 2") as world:
+        campaign = world.campaign()
+        recipients = people(100, domains=2)
+        campaign.start()
+        campaign.submit(recipients)
+        campaign.close()
+        campaign.wait_complete()
+        world.check_ledger(addresses_of(recipients))
+        wait_until(lambda: world.mxsim.stats()["open_connections"] == 0, "connections to close")
+        for host in world.mxsim.hosts().values():
+            check(host["messages"] <= 5 * host["connections"], f"too many on one connection: {host}")
+
+
+@case
+def a_stopped_process_goes_on():
+    with World("""
+[[domain]]
+pattern = "d{0..9}.example"
+latency_ms = 5
+""") as world:
+        campaign = world.campaign()
+        recipients = people(1000)
+        campaign.submit(recipients)
+        campaign.start()
+        campaign.close()
+        for _ in range(3):
+            before = world.mxsim.stats()["messages"]
+            world.daemon.process.signal(signal.SIGSTOP)
+            world.daemon.process.signal(signal.SIGCONT)
+            wait_until(lambda: world.mxsim.stats()["messages"] > before
+                       or campaign.counts()["delivered"] == 1000, "mail to flow again")
+        campaign.wait_complete()
+        world.check_ledger(addresses_of(recipients))
+
+
+main()
