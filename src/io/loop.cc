@@ -29,6 +29,8 @@ void Loop::run_deferred() {
 }
 
 void Loop::turn(Instant wait_until) {
+  // By index: a hook may add another.
+  for (size_t i = 0; i < turn_ends_.size(); ++i) turn_ends_[i]();
   bool idle = deferred_.empty() && !more_steps_;
   Instant until = idle ? std::min(wait_until, timers_.next()) : Instant{};
   ring_->wait(until);
@@ -39,8 +41,6 @@ void Loop::turn(Instant wait_until) {
   more_steps_ = false;
   for (size_t i = 0; i < steps_.size(); ++i) more_steps_ = steps_[i]() || more_steps_;
   run_deferred();
-  // By index: a hook may add another.
-  for (size_t i = 0; i < turn_ends_.size(); ++i) turn_ends_[i]();
 }
 
 }  // namespace postring

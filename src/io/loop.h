@@ -1,8 +1,9 @@
 // Loop: a worker's turn. Everything of a worker gets this one thing: ring, timers, offload, random,
 // and the time, which is read once per turn.
 //
-// A turn: one wait (which hands over what the turn before queued), the clock, completions, ends of
-// offloaded work, timers, steps, deferred jobs, then the turn-end hooks (staged writes go out here).
+// A turn: the turn-end hooks (staged writes and posts go out here), one wait, the clock, completions,
+// ends of offloaded work, timers, steps, deferred jobs. What a callback leaves for the hooks goes out
+// right before the next wait, and so does what is done between two turns.
 // Callbacks must not block.
 #pragma once
 
@@ -39,7 +40,7 @@ class Loop {
   // not wait.
   void add_step(std::function<bool()> step);
 
-  // Called at every turn's end, in the order of adding, for the loop's life.
+  // Called right before every wait, in the order of adding, for the loop's life.
   void add_turn_end(std::function<void()> hook);
 
   // One turn; waits no longer than until `wait_until` (and not at all while jobs are deferred

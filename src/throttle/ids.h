@@ -1,5 +1,5 @@
-// Ids of what limits belong to: an egress source, a site (the identity of a set of MX hosts) and the
-// lane between them.
+// Ids of what limits belong to: an egress source, a site (the identity of a set of MX hosts) and
+// the lane between them.
 //
 // A source's number is its place in the configuration the process started with or reloaded; a site
 // is named by a text that is equal for equal sets of hosts. Neither is written to disk.

@@ -38,7 +38,9 @@ std::string bounds(std::string_view what, int64_t found, int64_t low, int64_t hi
 
 }  // namespace
 
-Settings careful_settings() { return Settings{}; }
+Settings careful_settings() {
+  return Settings{};
+}
 
 Settings allowed_network_settings() {
   Settings settings;

@@ -21,6 +21,8 @@ struct Source {
   // Family none: the system chooses; such a source reaches IPv4 and IPv6.
   IpAddress address;
   std::string ehlo_name;  // an A-label domain
+
+  bool operator==(const Source&) const = default;
 };
 
 class SourceList {

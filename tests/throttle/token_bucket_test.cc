@@ -7,7 +7,9 @@
 namespace postring::throttle {
 namespace {
 
-Instant at_us(int64_t us) { return Instant{us}; }
+Instant at_us(int64_t us) {
+  return Instant{us};
+}
 
 TEST(TokenBucket, GivesTheBurstAtOnceAndThenTheRate) {
   TokenBucket bucket(Rate::per_second(10), 3, at_us(0));

@@ -5,7 +5,9 @@
 namespace postring::traffic {
 namespace {
 
-Instant at_s(int64_t s) { return Instant{s * 1'000'000}; }
+Instant at_s(int64_t s) {
+  return Instant{s * 1'000'000};
+}
 
 TEST(Sources, AreFoundByName) {
   SourceList list({{"a", IpAddress{}, "a.example"}, {"b", IpAddress{}, "b.example"}});

@@ -1,0 +1,225 @@
+// The messages of a lane: pulled, handed to connections, settled.
+#include <algorithm>
+
+#include "delivery/judge.h"
+#include "delivery/lane.h"
+
+namespace postring::delivery {
+
+// --------------------------------------------------------------------------------------- coming in
+
+uint32_t Lane::in_hand_wanted() const {
+  uint32_t wanted = kInHandPerConnection * (established_ + connecting_) + kInHandMore;
+  if (!settings_.rate.limited()) return wanted;
+  // No more than may go within the time a message may wait here.
+  int64_t soon = kPermitWaitMax.us * settings_.rate.count / settings_.rate.period.us;
+  return static_cast<uint32_t>(std::clamp<int64_t>(soon + settings_.burst, 1, wanted));
+}
+
+void Lane::pull_more() {
+  Instant now = parts_.loop.now();
+  if (Instant at = permits_.message_at(now); at - now > kPermitWaitMax) {
+    give_back_ready();
+    set_hold(LaneHold::rate, "the rate allows the next message later", at - kPermitWaitMax);
+    return;
+  }
+  uint32_t wanted = in_hand_wanted();
+  while (outlets_.waiting() > 0) {
+    auto in_hand = static_cast<uint32_t>(ready_.size() + loading_.size()) + asked_;
+    // Transactional mail comes on top, so that a full hand does not hold it up.
+    bool urgent = outlets_.next_is_transactional() && in_hand < wanted + 4 * kPullMessages;
+    if (!urgent && in_hand > wanted - wanted / 4 - 1) return;
+    uint32_t messages = in_hand < wanted ? wanted - in_hand : kPullMessages;
+    if (outlets_.waiting() > 1) messages = std::min(messages, kPullMessages);
+    Outlet* outlet = outlets_.next();
+    if (now >= outlet->resolved_until && !outlet->rerouting) {
+      outlet->rerouting = true;
+      parts_.host.reroute(*outlet);
+    }
+    outlet->asked = messages;
+    asked_ += messages;
+    parts_.host.pull(*this, *outlet, messages, kPullBytes);
+  }
+}
+
+void Lane::pulled(const queue::DestinationId& destination, queue::Pulled pulled) {
+  Outlet* outlet = outlets_.find(destination);
+  CHECK(outlet != nullptr, "a pull came back to a lane without its outlet");
+  asked_ -= outlet->asked;
+  uint32_t home_worker = outlet->home_worker;
+  bool transactional = std::ranges::any_of(pulled.leases, [](const queue::Lease& lease) {
+    return lease.mail_class == MailClass::transactional;
+  });
+  outlets_.came_back(destination, pulled.more, transactional);
+  for (queue::Lease& lease : pulled.leases) accept(std::move(lease), home_worker);
+  parts_.host.touch(*this);
+}
+
+void Lane::accept(queue::Lease lease, uint32_t home_worker) {
+  Message* message = parts_.messages.take(std::move(lease), home_worker);
+  if (stopping_ || hold_ == LaneHold::suspended) return parts_.host.give_back(message);
+  std::string_view own = message->lease.inline_content();
+  if (!own.empty()) {
+    auto content = ContentRef::own(own);
+    if (!content) return content_failed(message, content.error());
+    message->content = std::move(*content);
+    return ready_.push_back(message);
+  }
+  const queue::ContentId& id = message->lease.content;
+  message->content = parts_.contents.find(id);
+  if (message->content) return ready_.push_back(message);
+  bool first = std::ranges::none_of(loading_, [&](Message* m) { return m->lease.content == id; });
+  loading_.push_back(message);
+  if (first) parts_.host.fetch(*this, id);
+}
+
+void Lane::content_came(const queue::ContentId& id, const Result<ContentRef>& content) {
+  // In the order they came.
+  std::vector<Message*> loading;
+  loading.swap(loading_);
+  for (Message* message : loading) {
+    if (message->lease.content != id) {
+      loading_.push_back(message);
+    } else if (content) {
+      message->content = *content;
+      ready_.push_back(message);
+    } else {
+      content_failed(message, content.error());
+    }
+  }
+  parts_.host.touch(*this);
+}
+
+void Lane::content_failed(Message* message, const Error& error) {
+  queue::Report report;
+  report.outcome = Outcome::deferred;
+  report.reply.text = "the content cannot be read: " + error.message;
+  report.not_an_attempt = true;
+  report.retry_after = kContentRetryAfter;
+  parts_.host.settle(message, std::move(report));
+}
+
+// What is in hand may wait for a connection longer than its deadline allows.
+void Lane::sweep() {
+  Instant now = parts_.loop.now();
+  WallTime wall_now = parts_.loop.wall_now();
+  sweep_at_ = now + kSweepEvery;
+  std::vector<Message*> messages = ready_.take_all();
+  for (Message* message : messages) {
+    WallTime deadline = message->lease.expires_at;
+    if (deadline.is_set() && deadline <= wall_now) {
+      settle_expired(message);
+    } else {
+      ready_.push_back(message);
+    }
+  }
+  if (ready_.size() + ready_.plain_size() > 0) wake_at(sweep_at_);
+}
+
+void Lane::give_back_ready() {
+  for (Message* message : ready_.take_all()) parts_.host.give_back(message);
+  std::vector<Message*> loading;
+  loading.swap(loading_);
+  for (Message* message : loading) parts_.host.give_back(message);
+}
+
+// --------------------------------------------------------------------------------------- going out
+
+Message* Lane::next_message(Connection& connection) {
+  if (stopping_) return nullptr;
+  bool plain = connection.setup().plain;
+  if (parts_.host.descriptors_wanted() &&
+      connection.messages_done() >= (connections_.size() > 1 ? kYieldAfter : kYieldAfterAlone)) {
+    connection.finish();
+    return nullptr;
+  }
+  WallTime wall_now = parts_.loop.wall_now();
+  Instant now = parts_.loop.now();
+  for (;;) {
+    Message* message = plain ? ready_.front_plain() : ready_.front();
+    if (message == nullptr) break;
+    const queue::Lease& lease = message->lease;
+    if (lease.expires_at.is_set() && lease.expires_at <= wall_now) {
+      ready_.pop(message);
+      settle_expired(message);
+      continue;
+    }
+    if (!parts_.campaigns.may_send(lease.campaign)) {
+      ready_.pop(message);
+      parts_.host.give_back(message);
+      continue;
+    }
+    if (!permits_.take_message(now)) {
+      set_hold(LaneHold::rate, "the rate is used up", permits_.message_at(now));
+      return nullptr;
+    }
+    ready_.pop(message);
+    message->started_at = now;
+    message->started_wall = wall_now;
+    if (lease.attempt <= 1) parts_.counters.queue_time.add(wall_now - lease.accepted_at);
+    // Few are left: more are asked for before the turn ends.
+    if (ready_.size() + asked_ < in_hand_wanted()) parts_.host.touch(*this);
+    return message;
+  }
+  if (outlets_.waiting() > 0 && asked_ == 0 && loading_.empty()) parts_.host.touch(*this);
+  return nullptr;
+}
+
+void Lane::on_result(Connection& connection, Message* message, const smtp::RecipientResult& result,
+                     const Reply& reply) {
+  Judgement judgement = judge(result, reply, message->plain, settings_.on_lost_final_reply);
+  switch (judgement.action) {
+    case Action::settle:
+      return settle(connection, message, reply, result.stage, judgement.outcome,
+                    judgement.possible_duplicate);
+    case Action::retry_plain:
+      if (stopping_) return parts_.host.give_back(message);
+      message->plain = true;
+      ready_.push_back(message);
+      return parts_.host.touch(*this);
+    case Action::again:
+      if (stopping_) return parts_.host.give_back(message);
+      if (++message->unsent <= kUnsentMax) {
+        ready_.push_front(message);
+        return parts_.host.touch(*this);
+      }
+      queue::Report report;
+      report.outcome = Outcome::deferred;
+      report.stage = result.stage;
+      report.reply = reply;
+      report.not_an_attempt = true;
+      report.retry_after = kUnsentRetryAfter;
+      return parts_.host.settle(message, std::move(report));
+  }
+}
+
+void Lane::settle(Connection& connection, Message* message, const Reply& reply, Stage stage,
+                  Outcome outcome, bool possible_duplicate) {
+  queue::Report report;
+  report.outcome = outcome;
+  report.stage = stage;
+  report.reply = reply;
+  report.source = (*sources_)[id_.source].name;
+  report.remote_host = connection.setup().host;
+  report.remote_address = connection.remote_address();
+  report.bytes = message->size_bytes;
+  report.started_at = message->started_wall;
+  report.duration = parts_.loop.now() - message->started_at;
+  report.possible_duplicate = possible_duplicate;
+  if (outcome == Outcome::delivered) {
+    ++delivered_;
+    parts_.counters.delivery_time.add(report.duration);
+    parts_.counters.bytes_sent += report.bytes;
+  }
+  if (possible_duplicate) ++parts_.counters.possible_duplicates;
+  parts_.host.settle(message, std::move(report));
+}
+
+void Lane::settle_expired(Message* message) {
+  queue::Report report;
+  report.outcome = Outcome::expired;
+  report.reply.text = "its deadline passed before it could be sent";
+  parts_.host.settle(message, std::move(report));
+}
+
+}  // namespace postring::delivery
