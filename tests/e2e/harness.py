@@ -485,7 +485,7 @@ class World:
     tables. `spool` names another folder for the spool."""
 
     def __init__(self, internet=SIMPLE_INTERNET, workers=1, delivery="", tables="", start=True,
-                 spool=None, flags=(), divert=None):
+                 spool=None, flags=(), divert=None, segment_size="4MiB"):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postring-e2e-"))
         self.failed = False
         self.mxsim = self.daemon = None
@@ -497,6 +497,7 @@ class World:
             # An address of our own: nobody else's ports can be in the way.
             pid = os.getpid()
             self.host, self.port = f"127.77.{pid >> 8 & 255}.{(pid & 255) % 254 + 1}", 8025
+            self.segment_size = segment_size
             self.workers, self.delivery, self.tables, self.divert = workers, delivery, tables, divert
             self.daemon = Daemon(programs().postring, self.folder, self.config(), self.host, self.port)
             if start:
@@ -513,7 +514,7 @@ workers = {self.workers}
 hostname = "mail.sender.example"
 [spool]
 dir = "{self.spool}"
-segment_size = "4MiB"
+segment_size = "{self.segment_size}"
 free_min = "16MiB"
 [http]
 listen = ["{self.host}:{self.port}"]
@@ -641,6 +642,11 @@ def programs():
     return _programs
 
 
+def use_programs(postring, mxsim):
+    global _programs
+    _programs = Programs(postring, mxsim)
+
+
 def case(function):
     _cases.append(function)
     return function
@@ -648,10 +654,9 @@ def case(function):
 
 def main():
     """Runs the file's cases, or those named behind the two programs."""
-    global _programs
     if len(sys.argv) < 3:
         sys.exit(f"usage: {sys.argv[0]} POSTRING MXSIM [CASE]...")
-    _programs = Programs(*sys.argv[1:3])
+    use_programs(*sys.argv[1:3])
     sys.stdout.reconfigure(line_buffering=True, errors="replace")
     wanted = sys.argv[3:]
     good = bad = 0
