@@ -7,11 +7,11 @@ from harness import DEADLINE_S, World, addresses_of, case, check, equal, main, p
 
 CAMPAIGN = """
 name = "From the command line"
+unsubscribe = "https://shop.example/u/{{recipient_id}}"
 [content]
 subject = "Hello {{name}}"
 from = "Shop <news@sender.example>"
 text = "Dear {{name}}"
-unsubscribe = "https://shop.example/u/{{recipient_id}}"
 """
 
 SLOW = """

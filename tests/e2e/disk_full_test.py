@@ -4,7 +4,8 @@ import pathlib
 import subprocess
 import sys
 
-from harness import World, addresses_of, case, check, equal, main, people, to_ndjson, wait_until
+from harness import ApiError, World, addresses_of, case, check, equal, main, people, \
+    to_ndjson, wait_until
 
 CLOSED = """
 [[domain]]
@@ -88,8 +89,11 @@ def fill_and_drain(world):
     equal(world.mxsim.stats()["duplicated"], 0, "duplicates")
 
     def accepts_again():
-        again = world.api().raw("POST", "/v1/campaigns", "{}", {"Content-Type": "application/json"})
-        return again[0] != 507
+        try:
+            return world.campaign()
+        except ApiError as error:
+            equal(error.status, 507, "why no campaign can be made")
+            return None
 
     wait_until(accepts_again, "the daemon to accept mail again")
 

@@ -445,13 +445,14 @@ def to_csv(recipients):
     """Columns: address, ref, and each field of `data` of the first recipient."""
     rows = [as_recipient(r) for r in recipients]
     fields = list(rows[0].get("data", {}))
-    own = [name for name in ("address", "ref", "meta") if name in rows[0]]
+    names = ("address", "ref", "meta")
+    own = [name for name in names if name in rows[0]]
 
     def quoted(text):
         text = str(text)
         return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r\n') else text
 
-    lines = [",".join(own + fields)]
+    lines = [",".join(own + [f"data.{name}" if name in names else name for name in fields])]
     for row in rows:
         values = [row[name] for name in own] + [row["data"][name] for name in fields]
         lines.append(",".join(quoted(value) for value in values))
@@ -550,7 +551,10 @@ retry = ["1s"]
         return Api(self.host, self.port, self.key(tenant, scope))
 
     def campaign(self, api=None, content=None, key=None, insist=False, **more):
-        value = {"name": "test", "content": content or CONTENT, **more}
+        content = dict(content or CONTENT)
+        outside = {name: content.pop(name) for name in ("unsubscribe", "return_path")
+                   if name in content}
+        value = {"name": "test", "content": content, **outside, **more}
         api = api or self.api()
         headers = {"Content-Type": "application/json"}
         if key:

@@ -183,7 +183,7 @@ def postfix_gets_every_message_once_as_it_was_sent():
                     world.daemon.start()
                 else:
                     world.restart()
-                raw = world.campaign(content={"raw": RAW, "unsubscribe": "none"})
+                raw = world.campaign(content={"message": RAW, "unsubscribe": "none"})
                 merged = world.campaign()
                 for campaign in (raw, merged):
                     campaign.start()
