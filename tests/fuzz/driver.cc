@@ -1,14 +1,20 @@
 // Runs a fuzz target without libFuzzer: the corpus as it is, then so many mutants of it, drawn from a
 // seed, so that a run can be repeated anywhere.
 //
-//     x_fuzz [--runs N] [--seed N] [--file FILE] [CORPUS_FOLDER]...
+//     x_fuzz [--runs N] [--seed N] [--kept FILE] [CORPUS_FOLDER]...
 //
-// The input that is at work is kept in ./x_fuzz.input while it runs; after a crash it is the culprit.
+// The input that is at work is kept in ./x_fuzz.input (its length as 8 bytes, then itself) while it runs;
+// after a crash it is the culprit, and --kept runs it again.
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -44,7 +50,8 @@ class Mutator {
 
   void change(std::string& input) {
     // Bytes that mean something to most of what we parse.
-    constexpr std::string_view kSpecial("\r\n\0 .@<>{}[]\"\\/:;,=-+%&#\xff\x80\x7f" "0159aZ", 37);
+    static constexpr char kBytes[] = "\r\n\0 .@<>{}[]\"\\/:;,=-+%&#\xff\x80\x7f" "0159aZ";
+    constexpr std::string_view kSpecial(kBytes, sizeof kBytes - 1);
     size_t at = place(input);
     switch (random_() % 9) {
       case 0:
@@ -89,12 +96,46 @@ std::string read_file(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-void run_one(const std::string& input, const std::string& kept) {
-  if (!kept.empty()) {
-    std::ofstream file(kept, std::ios::binary | std::ios::trunc);
-    file.write(input.data(), static_cast<std::streamsize>(input.size()));
+// A file that always holds the input at work: a shared map costs a copy and no system call.
+class Kept {
+ public:
+  explicit Kept(const std::string& path) : path_(path) {
+    int fd = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, kSize) != 0) return;
+    void* map = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (map != MAP_FAILED) map_ = static_cast<char*>(map);
   }
-  LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size());
+  ~Kept() {
+    if (map_ != nullptr) munmap(map_, kSize);
+    std::filesystem::remove(path_);
+  }
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+
+  void keep(const std::string& input) {
+    uint64_t size = std::min(input.size(), kSize - sizeof(uint64_t));
+    if (map_ == nullptr) return;
+    std::memcpy(map_, &size, sizeof size);
+    std::memcpy(map_ + sizeof size, input.data(), size);
+  }
+  static std::string load(const std::string& file) {
+    uint64_t size = 0;
+    if (file.size() < sizeof size) return "";
+    std::memcpy(&size, file.data(), sizeof size);
+    return file.substr(sizeof size, size);
+  }
+
+ private:
+  static constexpr size_t kSize = 1 << 20;
+  std::string path_;
+  char* map_ = nullptr;
+};
+
+void run_one(const std::string& input) {
+  // A copy of exactly its size, so that reading past it is seen.
+  std::vector<uint8_t> copy(input.begin(), input.end());
+  LLVMFuzzerTestOneInput(copy.data(), copy.size());
 }
 
 bool number(std::string_view text, uint64_t& value) {
@@ -114,25 +155,27 @@ int main(int argc, char** argv) {
       ++i;
     } else if (word == "--seed" && has_value && number(argv[i + 1], seed)) {
       ++i;
-    } else if (word == "--file" && has_value) {
-      run_one(read_file(argv[++i]), "");
+    } else if (word == "--kept" && has_value) {
+      run_one(Kept::load(read_file(argv[++i])));
       return 0;
     } else if (std::filesystem::is_directory(word)) {
       for (const auto& entry : std::filesystem::directory_iterator(word))
         files.push_back(entry.path());
     } else {
-      std::fprintf(stderr, "usage: %s [--runs N] [--seed N] [--file FILE] [FOLDER]...\n", argv[0]);
+      std::fprintf(stderr, "usage: %s [--runs N] [--seed N] [--kept FILE] [FOLDER]...\n", argv[0]);
       return 2;
     }
   }
   std::sort(files.begin(), files.end());
-  std::string kept = std::string(argv[0]) + ".input";
   std::vector<std::string> corpus;
   for (const auto& file : files) corpus.push_back(read_file(file));
-  for (const std::string& input : corpus) run_one(input, kept);
   Mutator mutator(seed, corpus);
-  for (uint64_t i = 0; i < runs; ++i) run_one(mutator.next(), kept);
-  std::filesystem::remove(kept);
+  Kept kept(std::string(*argv) + ".input");
+  for (uint64_t i = 0; i < corpus.size() + runs; ++i) {
+    std::string input = i < corpus.size() ? corpus[i] : mutator.next();
+    kept.keep(input);
+    run_one(input);
+  }
   std::printf("ok %zu inputs and %llu mutants of seed %llu\n", corpus.size(),
               static_cast<unsigned long long>(runs), static_cast<unsigned long long>(seed));
   return 0;
