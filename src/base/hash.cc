@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "base/check.h"
 #include "base/wide.h"
 
 namespace postring {
@@ -28,6 +29,24 @@ Sha256 sha256(std::string_view bytes) {
   Sha256 digest;
   SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
          reinterpret_cast<unsigned char*>(digest.data()));
+  return digest;
+}
+
+Sha256Stream::Sha256Stream() : context_(EVP_MD_CTX_new()) {
+  CHECK(context_ != nullptr);
+  CHECK(EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_), EVP_sha256(), nullptr) == 1);
+}
+Sha256Stream::~Sha256Stream() {
+  EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_));
+}
+void Sha256Stream::add(std::string_view bytes) {
+  CHECK(EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), bytes.data(), bytes.size()) == 1);
+}
+Sha256 Sha256Stream::finish() {
+  Sha256 digest;
+  unsigned int size = 0;
+  auto* out = reinterpret_cast<unsigned char*>(digest.data());
+  CHECK(EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), out, &size) == 1);
   return digest;
 }
 

@@ -14,6 +14,20 @@ using Sha256 = std::array<std::byte, 32>;
 
 Sha256 sha256(std::string_view bytes);
 
+// The same in pieces: add() any number of times, then finish() once.
+class Sha256Stream {
+ public:
+  Sha256Stream();
+  ~Sha256Stream();
+  Sha256Stream(const Sha256Stream&) = delete;
+  Sha256Stream& operator=(const Sha256Stream&) = delete;
+  void add(std::string_view bytes);
+  Sha256 finish();
+
+ private:
+  void* context_;
+};
+
 // RFC 2104 with SHA-256.
 Sha256 hmac_sha256(std::string_view key, std::string_view bytes);
 

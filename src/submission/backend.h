@@ -53,10 +53,10 @@ enum class Refusal : uint8_t {
 
 struct Refused {
   Refusal why = Refusal::failed;
-  std::string detail;  // a sentence for the caller
-  Duration retry_after;
-  std::string oldest_cursor;   // cursor_gone
-  uint64_t events_missed = 0;  // cursor_gone
+  std::string detail = {};  // a sentence for the caller
+  Duration retry_after = {};
+  std::string oldest_cursor = {};  // cursor_gone
+  uint64_t events_missed = 0;      // cursor_gone
 };
 
 template <typename T>
@@ -168,7 +168,7 @@ struct BatchAnswer {
   std::string rejections;  // a JSON array as the API wrote it, at most kRejectionsBytesMax
 };
 constexpr size_t kRejectionsMax = 1'000;
-constexpr size_t kRejectionsBytesMax = 512 * 1'024;
+constexpr size_t kRejectionsBytesMax = 480 * 1'024;
 
 // A batch on its way in. Nothing of it exists for anybody until commit() answers; destroying it
 // before leaves nothing. After commit() was called the object may go at any time: the batch is
@@ -272,7 +272,7 @@ struct RecipientQuery {
   uint32_t limit = 100;  // 1 to kRecipientsPageMax
   std::string after;     // empty: from the start
 };
-constexpr uint32_t kRecipientsPageMax = 10'000;
+constexpr uint32_t kRecipientsPageMax = 1'000;
 constexpr uint32_t kCampaignsPageMax = 1'000;
 
 // ---- events ----------------------------------------------------------------------------------
