@@ -186,32 +186,42 @@ NOT_A_FUNCTION = re.compile(
 
 
 def function_lengths(file):
-    """By indentation, as clang-format lays code out: a function ends at the first `}` under its start."""
+    """A function: from the first line of its statement to the brace that closes it."""
     limit = FUNCTION_LINES_MAX if file.in_src else TEST_FUNCTION_LINES_MAX
     number = 0
     while number < len(file.bare):
-        line = file.bare[number].rstrip()
         start = number
         number += 1
-        if not line.endswith("{"):
+        if not file.bare[start].rstrip().endswith("{"):
             continue
-        # The statement may have begun some lines above.
+        end = closing_line(file.bare, start)
+        indent = indent_of(file.bare[end])
         first = start
-        while first > 0 and re.search(r"[,(:&|<]\s*$", file.bare[first - 1].rstrip()):
+        while first > 0 and indent_of(file.bare[first]) > indent:
             first -= 1
         statement = " ".join(file.bare[first:start + 1])
-        indent = len(file.bare[first]) - len(file.bare[first].lstrip())
         if "(" not in statement or NOT_A_FUNCTION.match(statement) or indent > 4:
             continue
-        if re.search(r"=\s*\{$", statement):
+        if re.search(r"=\s*\{$", statement.rstrip()):
             continue
-        closing = " " * indent + "}"
-        for end in range(start + 1, len(file.bare)):
-            if file.bare[end].startswith(closing):
-                if end - first + 1 > limit:
-                    yield first + 1, f"function of {end - first + 1} lines; at most {limit}"
-                number = end
-                break
+        if end - first + 1 > limit:
+            yield first + 1, f"function of {end - first + 1} lines; at most {limit}"
+        number = end
+
+
+def indent_of(line):
+    return len(line) - len(line.lstrip())
+
+
+def closing_line(lines, start):
+    """The line on which the brace that ends line `start` is closed."""
+    depth = 1
+    for end in range(start + 1, len(lines)):
+        for c in lines[end]:
+            depth += (c == "{") - (c == "}")
+            if depth == 0:
+                return end
+    return len(lines) - 1
 
 
 def headers(file):
