@@ -27,8 +27,8 @@
 // Recovery reads every segment in order and gives each good record to the visitor. A torn tail
 // (bytes behind the last good record of the last segment that nobody was told are durable) is left
 // behind, and appending goes on in the next segment. Anything else that is not a good record is
-// damage: it is listed in recovery().damage with file and offset, reading goes on behind it, and the
-// caller decides whether it starts; nothing is skipped silently.
+// damage: it is listed in recovery().damage with file and offset, reading goes on behind it, and
+// the caller decides whether it starts; nothing is skipped silently.
 //
 // The caller runs the loop, outlives no callback, and closes with close() before it destroys.
 #pragma once
@@ -74,7 +74,6 @@ struct LogOptions {
   uint64_t segment_bytes = kSegmentBytesDefault;  // of new segments
   unsigned reserve_segments = 2;                  // see reserve_for_outcomes()
   uint64_t tail_window_bytes = 64 << 20;          // what is_warm() calls warm
-  bool read_only = false;                         // recover and read; nothing on disk changes
 };
 
 using RecordVisitor = std::function<void(const RecordView& record)>;
@@ -125,8 +124,8 @@ class Log {
   bool is_durable(Position position) const;
   bool poisoned() const;
 
-  // The view holds until the end of this turn. For records that are staged or warm; a cold one
-  // may block the worker. Nothing where there is no good record.
+  // The view holds until the caller returns to the loop. For records that are staged or warm; a
+  // cold one may block the worker. Nothing where there is no good record.
   std::optional<RecordView> read(Position position);
   bool is_warm(Position position) const;
   // Through the ring: for cold records. The view holds during the callback, which runs in a later
@@ -163,8 +162,9 @@ class Log {
   // more. `ok` as of sync_soon().
   void close(std::move_only_function<void(bool ok)> callback);
 
+  struct State;  // log_state.h
+
  private:
-  struct State;
   explicit Log(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

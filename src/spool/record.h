@@ -88,7 +88,8 @@ struct RecordView {
 
 // Bytes that a record with such a payload takes in a segment.
 constexpr uint64_t record_size(uint64_t payload_size) {
-  return (kRecordHeaderSize + payload_size + kRecordAlignment - 1) & ~uint64_t{kRecordAlignment - 1};
+  uint64_t size = kRecordHeaderSize + payload_size + kRecordAlignment - 1;
+  return size - size % kRecordAlignment;
 }
 
 struct SegmentHeader {

@@ -42,6 +42,9 @@ constexpr size_t kInlineContentMax = 65'536;
 constexpr size_t kSourcesTextMax = 4'096;
 constexpr size_t kRetryStepsMax = 32;
 constexpr size_t kTenantNameMax = 128;
+constexpr size_t kDroppedMax = 256 * 1'024;  // 250,000 places, a byte each where all are dropped
+static_assert(kAnswerMax + kDroppedMax + kInlineContentMax + kSourcesTextMax + 4'096 <=
+              kPayloadMax);
 
 // One submitted recipient. Counts only once its batch's commit follows.
 struct Recipient {

@@ -1,0 +1,196 @@
+#include "spool/spares.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "base/check.h"
+#include "io/file.h"
+#include "io/socket.h"
+#include "spool/segment.h"
+
+namespace postring::spool {
+namespace {
+
+// Opens the file where nothing but its header was ever written to it.
+Result<int, int> open_untouched(const std::string& path, uint64_t size) {
+  auto scanner = SegmentScanner::open(path);
+  if (!scanner || scanner->file_size() != size) return std::unexpected(EINVAL);
+  if (scanner->content_end(kSegmentHeaderSize) > kSegmentHeaderSize) return std::unexpected(EINVAL);
+  return open_file(path, OpenMode::read_write);
+}
+
+Result<int, int> allocate(const std::string& path, uint64_t size) {
+  if (file_exists(path)) {
+    if (auto removed = remove_file(path); !removed) return std::unexpected(removed.error());
+  }
+  auto file = open_file(path, OpenMode::create);
+  if (!file) return file;
+  auto allocated = preallocate_file(*file, size);
+  if (allocated) return file;
+  close_descriptor(*file);
+  // What there is of it would only keep the disk full.
+  (void)remove_file(path);
+  return std::unexpected(allocated.error());
+}
+
+Result<void, int> give_name(const std::string& from, const std::string& to,
+                            const std::string& folder) {
+  if (auto renamed = rename_file(from, to); !renamed) return renamed;
+  return sync_folder(folder);
+}
+
+}  // namespace
+
+Spares::Spares(Loop& loop, std::string folder, const SegmentHeader& pattern,
+               uint32_t next_sequence, std::function<void()> changed)
+    : loop_(loop),
+      folder_(std::move(folder)),
+      pattern_(pattern),
+      next_sequence_(next_sequence),
+      changed_(std::move(changed)),
+      self_(std::make_shared<Spares*>(this)) {
+  retry_.bind<&Spares::on_retry>(this);
+}
+
+Spares::~Spares() {
+  *self_ = nullptr;
+  if (retry_.armed()) loop_.timers().disarm(retry_);
+  if (making_.file >= 0) close_descriptor(making_.file);
+  for (const Spare& spare : ready_) close_descriptor(spare.file);
+}
+
+template <typename Work, typename Done>
+void Spares::offload(Work work, Done done) {
+  loop_.offload().run(std::move(work), [self = self_, done = std::move(done)](auto result) {
+    if (*self != nullptr) done(std::move(result));
+  });
+}
+
+void Spares::adopt(const std::string& path, const SegmentHeader& header) {
+  CHECK(header.sequence < next_sequence_);
+  adopted_.push_back({path, header});
+}
+
+void Spares::set_target(size_t target) {
+  target_ = target;
+  advance();
+}
+
+void Spares::poke() {
+  if (error_ == 0) return;
+  error_ = 0;
+  advance();
+}
+
+void Spares::stop() {
+  stopped_ = true;
+  if (retry_.armed()) loop_.timers().disarm(retry_);
+}
+
+Spare Spares::take() {
+  CHECK(!ready_.empty());
+  Spare spare = std::move(ready_.front());
+  ready_.pop_front();
+  advance();
+  return spare;
+}
+
+void Spares::advance() {
+  if (stopped_ || step_ != Step::idle || error_ != 0) return;
+  // Older files first: sequences are used in order.
+  if (!adopted_.empty()) return start_adopting();
+  if (ready_.size() < target_) start_allocating();
+}
+
+void Spares::start_adopting() {
+  step_ = Step::adopting;
+  making_.path = adopted_.front().path;
+  making_.header = adopted_.front().header;
+  adopted_.pop_front();
+  offload([path = making_.path, size = pattern_.size] { return open_untouched(path, size); },
+          [this](Result<int, int> file) { on_adopted(file); });
+}
+
+void Spares::on_adopted(Result<int, int> file) {
+  if (file) {
+    making_.file = *file;
+    on_named({});
+    return;
+  }
+  // Not as it should be, and nothing in it ever counted: its place in the row is made anew.
+  uint32_t sequence = making_.header.sequence;
+  making_.header = pattern_;
+  making_.header.sequence = sequence;
+  start_allocating();
+}
+
+void Spares::start_allocating() {
+  if (step_ == Step::idle) {
+    making_.header = pattern_;
+    making_.header.sequence = next_sequence_++;
+  }
+  step_ = Step::allocating;
+  CHECK(making_.file < 0);
+  making_.header.salt = loop_.random().next();
+  making_.header.created = loop_.wall_now();
+  making_.path = folder_ + "/" + segment_name(making_.header.sequence);
+  std::string path = making_.path + std::string(kNewSegmentSuffix);
+  offload([path, size = pattern_.size] { return allocate(path, size); },
+          [this](Result<int, int> file) { on_allocated(file); });
+}
+
+void Spares::on_allocated(Result<int, int> file) {
+  if (!file) return fail_with(file.error());
+  making_.file = *file;
+  step_ = Step::heading;
+  header_bytes_ = encode_header(making_.header);
+  completion_.bind<&Spares::on_headed>(this);
+  loop_.ring().write(completion_, making_.file, std::as_bytes(std::span(header_bytes_)), 0);
+}
+
+void Spares::on_headed(int32_t result) {
+  if (result < 0) return fail_with(-result);
+  if (static_cast<size_t>(result) != header_bytes_.size()) return fail_with(EIO);
+  step_ = Step::syncing;
+  completion_.bind<&Spares::on_synced>(this);
+  loop_.ring().sync(completion_, making_.file, 0, making_.header.size);
+}
+
+void Spares::on_synced(int32_t result) {
+  if (result < 0) return fail_with(-result);
+  step_ = Step::naming;
+  std::string from = making_.path + std::string(kNewSegmentSuffix);
+  offload([from, to = making_.path, folder = folder_] { return give_name(from, to, folder); },
+          [this](Result<void, int> named) { on_named(named); });
+}
+
+void Spares::on_named(Result<void, int> result) {
+  if (!result) return fail_with(result.error());
+  step_ = Step::idle;
+  disk_full_ = false;
+  ready_.push_back(std::exchange(making_, {}));
+  changed_();
+  advance();
+}
+
+void Spares::fail_with(int error) {
+  if (making_.file >= 0) close_descriptor(making_.file);
+  making_.file = -1;
+  step_ = Step::idle;
+  // Its number is used again by the next try: the row stays without gaps, and what lies under that
+  // number is made anew.
+  if (making_.header.sequence + 1 == next_sequence_) {
+    --next_sequence_;
+  } else {
+    adopted_.push_front({making_.path, making_.header});
+  }
+  making_ = {};
+  error_ = error;
+  disk_full_ = error == ENOSPC || error == EDQUOT || error == EFBIG;
+  if (!stopped_) loop_.timers().arm(retry_, loop_.now() + kSpareRetry);
+  changed_();
+}
+
+void Spares::on_retry() { poke(); }
+
+}  // namespace postring::spool
