@@ -4,10 +4,10 @@ arrives twice was in flight when a kill came.
 CYCLES in the environment makes it longer."""
 import os
 import random
-import threading
 import time
 
-from harness import World, addresses_of, case, check, equal, main, people, wait_until
+from harness import World, case, check, equal, main, wait_until
+from load import Submitter
 
 CYCLES = int(os.environ.get("CYCLES", "20"))
 CONNECTIONS = 8
@@ -21,34 +21,6 @@ rcpt_4xx = 0.1
 rcpt_4xx_times = 1
 """
 LIMITS = f"connections = {CONNECTIONS}\n"
-
-
-class Submitter(threading.Thread):
-    """Submits batch after batch and insists on each, as a careful client does."""
-
-    def __init__(self, campaign, size):
-        super().__init__(daemon=True)
-        self.campaign, self.size = campaign, size
-        self.acknowledged = []
-        self.stopping = threading.Event()
-        self.wrong = None
-
-    def run(self):
-        number = 0
-        while not self.stopping.is_set():
-            batch = people(self.size, domains=SITES, prefix=f"c{number}-")
-            try:
-                answer = self.campaign.submit(batch, key=f"batch-{number}", insist=True)
-                if answer["accepted"] != self.size:
-                    self.wrong = f"batch {number} was answered {answer}"
-                    return
-            except Exception as error:  # told by the main thread
-                self.wrong = repr(error)
-                return
-            self.acknowledged += addresses_of(batch)
-            number += 1
-            if self.size * number > 200_000:
-                return
 
 
 def survive(world, submitter, campaign, end_life, cycles):
@@ -83,7 +55,7 @@ def nothing_acknowledged_is_lost():
     with World(INTERNET, workers=2, delivery=LIMITS) as world:
         campaign = world.campaign()
         campaign.start()
-        submitter = Submitter(campaign, 100)
+        submitter = Submitter(campaign, 100, SITES)
         submitter.start()
         state = survive(world, submitter, campaign, world.daemon.kill, CYCLES)
         equal(state["counts"]["delivered"], len(submitter.acknowledged), "delivered")
@@ -101,7 +73,7 @@ def a_graceful_restart_sends_nothing_twice():
     with World(INTERNET, workers=2, delivery=LIMITS) as world:
         campaign = world.campaign()
         campaign.start()
-        submitter = Submitter(campaign, 100)
+        submitter = Submitter(campaign, 100, SITES)
         submitter.start()
         survive(world, submitter, campaign, world.daemon.stop, CYCLES)
         equal(report(world, submitter.acknowledged, 0), 0, "duplicates over graceful restarts")

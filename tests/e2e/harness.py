@@ -18,6 +18,7 @@ case and `ok N` at the end. Nothing waits for a fixed time: everything waits for
 deadline so generous that only a fault reaches it; a failed case shows the tails of both programs' logs.
 """
 import contextlib
+import ctypes
 import gzip
 import http.client
 import json
@@ -92,15 +93,24 @@ def chosen(share, what, whom, attempt, times=0):
 # ---- processes ---------------------------------------------------------------------------------
 
 
-class Process:
-    """A child with its output in a file. Ended by its own pid, always."""
+_libc = ctypes.CDLL(None)
 
-    def __init__(self, name, command, log, env=None, **kwargs):
+
+def die_with_parent():
+    """In a child before it begins: a test that is killed leaves nothing running."""
+    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+class Process:
+    """A child with its output in a file. Ended by its own pid, always. Made by the main thread only."""
+
+    def __init__(self, name, command, log, env=None, preexec_fn=None):
         self.name, self.log = name, pathlib.Path(log)
         self.output = open(self.log, "ab")
         self.child = subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=self.output,
-            stderr=self.output, env={**os.environ, **(env or {})}, **kwargs)
+            stderr=self.output, env={**os.environ, **(env or {})},
+            preexec_fn=lambda: (die_with_parent(), preexec_fn and preexec_fn()))
 
     @property
     def pid(self):

@@ -1,0 +1,170 @@
+"""The power goes while mail comes in and goes out, on a real kernel and filesystem: nothing acknowledged is
+lost, and what arrives twice had been sent within the stated window before the cut.
+
+The mail hosts and the submitting client live outside the machine and remember. CUTS in the environment
+makes it longer."""
+import json
+import os
+import pathlib
+import random
+import shutil
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import vm  # noqa: E402
+from harness import Api, Campaign, Mxsim, CONTENT, case, check, equal, main, programs, \
+    wait_until  # noqa: E402
+from load import Submitter  # noqa: E402
+
+CUTS = int(os.environ.get("CUTS", "5"))
+DISK_MIB = 600
+BOOT_S = 240
+# An outcome is on disk `outcome_sync` (5 ms) after it was written; an emulated machine under load takes its
+# time, and this is what may pass between a message's arrival and the end of that sync.
+WINDOW_S = 10
+
+SCRIPT = """
+mkdir -p /spool/postring
+postring serve --config /etc/postring.toml &
+while [ ! -S /run/control.sock ]; do sleep 0.1; done
+if [ ! -s /spool/key ]; then
+  until postring key create --tenant acme --scope submit,read --socket /run/control.sock > /spool/key.new
+  do sleep 0.2; done
+  sync
+  mv /spool/key.new /spool/key
+  sync
+fi
+echo "KEY=$(head -n 1 /spool/key)"
+wait
+"""
+
+CONFIG = """
+workers = 1
+hostname = "mail.sender.example"
+[spool]
+dir = "/spool/postring"
+segment_size = "4MiB"
+free_min = "16MiB"
+[http]
+listen = ["10.0.2.15:8025"]
+insecure_listen = true
+[control]
+socket = "/run/control.sock"
+[dns]
+allow_networks = ["10.0.2.0/24"]
+[[route]]
+domain = "*"
+hosts = ["10.0.2.2:{smtp}"]
+[delivery]
+retry = ["1s"]
+connections = 4
+"""
+
+
+class Lab:
+    """Mail hosts outside, a disk, and one life of the machine after the other."""
+
+    def __init__(self, filesystem):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postring-vm-"))
+        self.vm, self.lives, self.cuts_ms = None, 0, []
+        pid = os.getpid()
+        self.host, self.port = f"127.78.{pid >> 8 & 255}.{(pid & 255) % 254 + 1}", 8025
+        self.mxsim = Mxsim(programs().mxsim, self.folder, "[default]\nlatency_ms = 2\n")
+        self.disk = self.folder / "disk.img"
+        vm.make_disk(self.disk, filesystem, DISK_MIB)
+        self.initramfs = vm.make_initramfs(
+            self.folder, SCRIPT, filesystem, {"postring": programs().postring},
+            {"/etc/postring.toml": CONFIG.format(smtp=self.mxsim.smtp)})
+        self.boot()
+
+    def boot(self):
+        self.lives += 1
+        self.vm = vm.Vm(self.folder, self.lives, self.initramfs, self.disk, self.host,
+                        {self.port: 8025})
+        self.key = self.vm.wait_for(r"KEY=(\S+)", BOOT_S).group(1)
+
+    def cut(self):
+        self.cuts_ms.append(time.time() * 1000)
+        self.vm.cut()
+
+    def api(self):
+        return Api(self.host, self.port, self.key)
+
+    def close(self, failed):
+        if failed and self.vm:
+            print("---- console\n" + self.vm.process.tail(80))
+        if self.vm:
+            self.vm.cut()
+        self.mxsim.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def cut_and_count(lab, filesystem):
+    answer = lab.api().insist("POST", "/v1/campaigns", to_json_campaign(), {
+        "Content-Type": "application/json", "Idempotency-Key": "campaign"})
+    campaign = Campaign(lab.api(), answer)
+    lab.api().insist("POST", campaign.path + "/start", "", {})
+    submitter = Submitter(campaign, 50, 4, most=20_000)
+    submitter.start()
+    dice = random.Random(6_18)
+    for _ in range(CUTS):
+        before = lab.mxsim.stats()["messages"]
+        wait_until(lambda: lab.mxsim.stats()["messages"] > before + 20 or submitter.wrong
+                   or not submitter.is_alive(), "mail to flow", BOOT_S)
+        check(not submitter.wrong, submitter.wrong)
+        time.sleep(dice.uniform(0, 1))
+        lab.cut()
+        lab.boot()
+    submitter.stopping.set()
+    submitter.join(BOOT_S)
+    check(not submitter.is_alive() and not submitter.wrong, f"the submitter: {submitter.wrong}")
+    lab.api().insist("POST", campaign.path + "/close", "", {})
+    state = campaign.wait_complete(2 * BOOT_S)
+    equal(state["counts"]["accepted"], len(submitter.acknowledged), "what was acknowledged")
+    ledger = lab.mxsim.ledger()
+    lost = [a for a in submitter.acknowledged if ledger.get(a, {}).get("accepted", 0) == 0]
+    twice = [ledger[a] for a in submitter.acknowledged if ledger.get(a, {}).get("accepted", 0) > 1]
+    windows = [min((cut - entry["first_ms"] for cut in lab.cuts_ms if cut >= entry["first_ms"]),
+                   default=1e12) / 1000 for entry in twice]
+    print(f"power cuts: {CUTS} on {filesystem}, acknowledged: {len(submitter.acknowledged)}, "
+          f"lost: {len(lost)}, duplicates: {len(twice)}, sent at most {max(windows, default=0):.2f} s "
+          "before a cut")
+    check(not lost, f"lost: {lost[:5]}")
+    check(max(windows, default=0) <= WINDOW_S, "a duplicate that no cut explains")
+    stats = lab.mxsim.stats()
+    check(not stats["violations"], f"the protocol was broken: {stats['violations']}")
+    equal(stats["bytes_changed"], 0, "recipients whose attempts carried different bytes")
+
+
+def to_json_campaign():
+    content = {name: CONTENT[name] for name in ("subject", "from", "text", "html")}
+    return json.dumps({"name": "cuts", "content": content, "unsubscribe": CONTENT["unsubscribe"],
+                       "return_path": CONTENT["return_path"]})
+
+
+def on(filesystem):
+    why_not = vm.available()
+    if why_not:
+        print(f"not run: {why_not}")
+        return
+    lab, failed = Lab(filesystem), True
+    try:
+        cut_and_count(lab, filesystem)
+        failed = False
+    finally:
+        lab.close(failed)
+
+
+@case
+def power_cuts_on_ext4():
+    on("ext4")
+
+
+@case
+def power_cuts_on_xfs():
+    on("xfs")
+
+
+main()
