@@ -13,6 +13,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import harness  # noqa: E402
 import vm  # noqa: E402
 from harness import Api, Campaign, Mxsim, CONTENT, case, check, equal, main, programs, \
     wait_until  # noqa: E402
@@ -21,6 +22,7 @@ from load import Submitter  # noqa: E402
 CUTS = int(os.environ.get("CUTS", "5"))
 DISK_MIB = 600
 BOOT_S = 240
+harness.DEADLINE_S = 2 * BOOT_S
 # An outcome is on disk `outcome_sync` (5 ms) after it was written; an emulated machine under load takes its
 # time, and this is what may pass between a message's arrival and the end of that sync.
 WINDOW_S = 10
