@@ -94,6 +94,7 @@ struct BatchBegun {
   bool answered = false;
   Sha256 digest{};
   std::string answer;
+  bool is_long = false;  // `answer` is empty: Home::answer() of the batch's home has it
   BatchId batch = 0;
 };
 
@@ -118,6 +119,8 @@ constexpr size_t kKeysMax = 100'000;
 constexpr size_t kTenantsMax = 100'000;
 constexpr size_t kAnswersMax = 20'000'000;
 constexpr size_t kAdmissionsWaitingMax = 4'096;
+constexpr uint32_t kAdmittedPerTurn = 4'096;  // fingerprints looked up
+
 
 class Registry {
  public:
@@ -177,6 +180,10 @@ class Registry {
                   RegistryAnswer<KeyInfo> answer);
   void revoke_key(uint64_t id, RegistryAnswer<KeyInfo> answer);
   std::vector<KeyInfo> keys() const;
+
+  // Fingerprints held, and their bytes.
+  uint64_t fingerprint_count() const;
+  uint64_t fingerprint_bytes() const;
 
   void close(std::move_only_function<void(bool ok)> callback);
 

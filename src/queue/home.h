@@ -253,6 +253,8 @@ class Home {
   bool is_idle(CampaignId campaign) const;
   std::optional<BatchStatus> batch(BatchId id) const;
   std::vector<CampaignId> campaigns() const;
+  // What the commit of a batch kept as its answer; nothing where it is not kept.
+  void answer(BatchId id, std::move_only_function<void(std::optional<std::string>)> callback);
   // The live recipients of an address, at most `limit`.
   void find(std::string address, uint32_t limit,
             std::move_only_function<void(std::vector<RecipientStatus>)> callback);
@@ -271,7 +273,8 @@ class Home {
   void retry_now(std::string domain, std::move_only_function<void(uint64_t)> callback);
   // Every event up to and with this one was exported.
   void exported(spool::Position place);
-  // Takes nothing more, syncs what is written, closes the log. All leases must have come back.
+  // Takes nothing more, syncs what is written, gives away its events and closes the log. A lease
+  // that is still out is tried again after the next start: give all back before.
   void close(std::move_only_function<void(bool ok)> callback);
 
  private:

@@ -195,6 +195,7 @@ EventFacts Home::State::facts_of_flight(Slot slot) const {
 }
 
 void Home::State::settle(RecipientId id, Report report) {
+  if (closing_) return;  // the log takes nothing more: after the next start it waits again
   Slot slot = leased_slot(id);
   Entry& entry = recipients_[slot];
   CHECK(report.outcome != Outcome::cancelled, "what is cancelled is given back");
@@ -202,6 +203,7 @@ void Home::State::settle(RecipientId id, Report report) {
     if (report.possible_duplicate) entry.set(kEntryPossibleDuplicate);
     end_flight(slot);
     entry.due_s = seconds_up(loop_.wall_now() + report.retry_after);
+    entry.set(kEntryTried);
     place(slot);
     retry_pulls();
     return;
@@ -232,6 +234,7 @@ void Home::State::settle(RecipientId id, Report report) {
 }
 
 void Home::State::give_back(RecipientId id) {
+  if (closing_) return;
   Slot slot = leased_slot(id);
   end_flight(slot);
   const Entry& entry = recipients_[slot];

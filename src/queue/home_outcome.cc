@@ -25,6 +25,26 @@ std::string remote_text(std::string_view bytes) {
   return address.text();
 }
 
+void facts_of_record(const spool::OutcomeRecord& record, EventFacts& facts) {
+  facts.outcome = record.outcome;
+  facts.logged = record.logged_at;
+  facts.campaign = record.campaign;
+  facts.batch = record.batch;
+  facts.recipient = record.id;
+  facts.attempt = record.attempt;
+  facts.stage = record.stage;
+  facts.reply.code = record.reply.code;
+  std::copy(record.reply.enhanced.begin(), record.reply.enhanced.end(), facts.reply.enhanced);
+  facts.reply.text = record.reply.text;
+  facts.source = record.source;
+  facts.remote_host = record.remote_host;
+  facts.remote_address = remote_text(record.remote_ip);
+  facts.bytes = record.bytes;
+  facts.duration = Duration::microseconds(static_cast<int64_t>(record.duration_us));
+  facts.next_attempt = record.next_attempt;
+  facts.possible_duplicate = record.possible_duplicate;
+}
+
 std::string_view cut(std::string_view text, size_t max) { return text.substr(0, max); }
 
 }  // namespace
@@ -110,8 +130,11 @@ void Home::State::apply(Ending& ending, spool::Position place) {
     if (info != nullptr) ending.facts.tenant_name = info->tenant_name;
     if (batch.message != nullptr) ending.facts.tenant_name = batch.message->tenant_name;
   }
+  // The event first: what follows may end the recipient at once, and say so.
+  Deferral deferral{ending.facts.attempt, ending.facts.next_attempt, ending.facts.source};
+  if (event_sink_) events_.push_back({std::move(ending.facts), place});
   if (outcome == Outcome::deferred) {
-    apply_deferred(ending, place);
+    apply_deferred(slot, deferral, place);
   } else {
     remove(slot);
     if (campaigns_[campaign].id == 0 && batch.tally.live() == 0) {
@@ -119,14 +142,12 @@ void Home::State::apply(Ending& ending, spool::Position place) {
     }
     check_idle(campaign);
   }
-  if (event_sink_) events_.push_back({std::move(ending.facts), place});
   outcome_written();
   if (!waiting_pulls_.empty()) schedule_turn();
 }
 
-void Home::State::apply_deferred(Ending& ending, spool::Position place_in_log) {
-  Entry& entry = recipients_[ending.slot];
-  const EventFacts& facts = ending.facts;
+void Home::State::apply_deferred(Slot slot, const Deferral& facts, spool::Position place_in_log) {
+  Entry& entry = recipients_[slot];
   entry.attempts = static_cast<uint16_t>(std::min<uint32_t>(facts.attempt, kAttemptsMax));
   entry.position = place_in_log.packed();
   entry.set(kEntryHasOutcome | kEntryTried);
@@ -138,7 +159,7 @@ void Home::State::apply_deferred(Ending& ending, spool::Position place_in_log) {
     destinations_.release_flow(entry.flow);
     entry.flow = flow;
   }
-  place(ending.slot);
+  place(slot);
 }
 
 void Home::State::check_idle(uint32_t number) {
@@ -220,24 +241,7 @@ bool Home::State::export_backlog() {
       if (!view || view->type != spool::OutcomeRecord::kType || !decode(view->payload, record)) {
         return done();
       }
-      EventFacts& facts = work->events[i].first;
-      facts.outcome = record.outcome;
-      facts.logged = record.logged_at;
-      facts.campaign = record.campaign;
-      facts.batch = record.batch;
-      facts.recipient = record.id;
-      facts.attempt = record.attempt;
-      facts.stage = record.stage;
-      facts.reply.code = record.reply.code;
-      std::copy(record.reply.enhanced.begin(), record.reply.enhanced.end(), facts.reply.enhanced);
-      facts.reply.text = record.reply.text;
-      facts.source = record.source;
-      facts.remote_host = record.remote_host;
-      facts.remote_address = remote_text(record.remote_ip);
-      facts.bytes = record.bytes;
-      facts.duration = Duration::microseconds(static_cast<int64_t>(record.duration_us));
-      facts.next_attempt = record.next_attempt;
-      facts.possible_duplicate = record.possible_duplicate;
+      facts_of_record(record, work->events[i].first);
       load_base(record.recipient, {}, [this, work, i, done](const Loaded* loaded) {
         EventFacts& about = work->events[i].first;
         if (loaded != nullptr && loaded->recipient.id == about.recipient) {

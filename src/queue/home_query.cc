@@ -184,6 +184,25 @@ void Home::list(CampaignId campaign, std::optional<bool> in_flight, uint64_t aft
   state_->schedule_turn();
 }
 
+void Home::answer(BatchId id,
+                  std::move_only_function<void(std::optional<std::string>)> callback) {
+  auto known = state_->batch_slots_.find(id);
+  if (known == state_->batch_slots_.end() || state_->batches_[known->second].open != nullptr) {
+    state_->later([callback = std::move(callback)]() mutable { callback(std::nullopt); });
+    return;
+  }
+  state_->log_->read_async(
+      state_->batches_[known->second].commit,
+      [callback = std::move(callback)](std::optional<spool::RecordView> view) mutable {
+        spool::BatchCommit commit;
+        if (view && view->type == spool::BatchCommit::kType && decode(view->payload, commit)) {
+          callback(std::string(commit.answer));
+        } else {
+          callback(std::nullopt);
+        }
+      });
+}
+
 bool Home::State::run_lists() {
   uint32_t left = kListedPerTurn;
   while (!lists_.empty()) {

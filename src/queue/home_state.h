@@ -127,6 +127,12 @@ struct Ending {
   Duration wait;  // deferred: until the next attempt
 };
 
+struct Deferral {
+  uint32_t attempt = 0;
+  WallTime next_attempt;
+  std::string source;
+};
+
 struct Event {
   EventFacts facts;
   spool::Position place;
@@ -211,7 +217,7 @@ class Home::State {
   void save(Ending ending);
   Result<spool::Position, spool::AppendError> write(const Ending& ending);
   void apply(Ending& ending, spool::Position place);
-  void apply_deferred(Ending& ending, spool::Position place);
+  void apply_deferred(Slot slot, const Deferral& facts, spool::Position place_in_log);
   void retry_unsaved();
   void outcome_written();
   void sync_outcomes();

@@ -1,9 +1,9 @@
 // Slots: many small things of one kind, numbered by 32 bits, that stay where they are.
 //
 // Memory comes in chunks, so growing copies nothing and wastes at most one chunk; numbers of freed
-// things are used again, last freed first. SlotIndex finds them by a hash: chains through the things
-// themselves, in a table that grows by one bucket at a time (linear hashing), so that no insertion
-// ever stops to rehash millions.
+// things are used again, last freed first. A SlotIndex finds them by a hash: chains through the
+// things themselves, in a table that grows by one bucket at a time (linear hashing), so that no
+// insertion ever stops to rehash millions.
 #pragma once
 
 #include <bit>

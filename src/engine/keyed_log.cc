@@ -1,0 +1,135 @@
+#include "engine/keyed_log.h"
+
+#include <utility>
+#include <vector>
+
+#include "spool/records.h"
+
+namespace postring::engine {
+namespace {
+
+constexpr Duration kReclaimLook = Duration::seconds(5);
+// Fewer segments are not worth the copying.
+constexpr size_t kSegmentsKept = 3;
+
+}  // namespace
+
+KeyedLog::KeyedLog(Loop& loop) : loop_(loop), self_(std::make_shared<KeyedLog*>(this)) {
+  timer_.bind<&KeyedLog::tick>(this);
+}
+
+KeyedLog::~KeyedLog() = default;
+
+Result<std::unique_ptr<KeyedLog>> KeyedLog::open(Loop& loop, std::string folder,
+                                                 spool::LogOptions options,
+                                                 const Visitor& visitor) {
+  std::unique_ptr<KeyedLog> keyed(new KeyedLog(loop));
+  std::map<std::string, std::string, std::less<>> values;
+  std::string wrong;
+  auto log = spool::Log::open(loop, folder, options, [&](const spool::RecordView& view) {
+    if (view.type == spool::Entry::kType) {
+      spool::Entry entry;
+      if (!decode(view.payload, entry)) {
+        wrong = "an entry that this version does not understand";
+        return;
+      }
+      values[std::string(entry.key)] = entry.value;
+      keyed->places_[std::string(entry.key)] = view.position;
+    } else if (view.type == spool::EntryErased::kType) {
+      spool::EntryErased entry;
+      if (!decode(view.payload, entry)) {
+        wrong = "an erasure that this version does not understand";
+        return;
+      }
+      std::string key(entry.key);
+      values.erase(key);
+      keyed->places_.erase(key);
+    }
+  });
+  if (!log) return std::unexpected(log.error());
+  if (!wrong.empty()) return fail(folder + ": " + wrong);
+  keyed->log_ = std::move(*log);
+  const auto& damage = keyed->log_->recovery().damage;
+  if (!damage.empty()) return fail(damage.front().file + ": " + damage.front().what);
+  for (const auto& [key, value] : values) visitor(key, value);
+  loop.timers().arm(keyed->timer_, loop.now() + kReclaimLook);
+  return keyed;
+}
+
+bool KeyedLog::put(const std::string& key, std::string_view value) {
+  scratch_.clear();
+  spool::encode(spool::Entry{key, value}, scratch_);
+  auto place = log_->append(spool::Entry::kType, scratch_, spool::Room::outcome);
+  if (!place) return false;
+  places_[key] = *place;
+  return true;
+}
+
+bool KeyedLog::erase(const std::string& key) {
+  auto known = places_.find(key);
+  if (known == places_.end()) return true;
+  scratch_.clear();
+  spool::encode(spool::EntryErased{key}, scratch_);
+  if (!log_->append(spool::EntryErased::kType, scratch_, spool::Room::outcome)) return false;
+  places_.erase(known);
+  return true;
+}
+
+void KeyedLog::sync(std::move_only_function<void(bool ok)> callback) {
+  log_->sync_soon(std::move(callback));
+}
+
+// An erasure need not be copied: nothing older than the oldest segment could bring its name back.
+void KeyedLog::copy(const spool::RecordView& record) {
+  spool::Entry entry;
+  if (record.type != spool::Entry::kType || !decode(record.payload, entry)) return;
+  auto known = places_.find(entry.key);
+  if (known == places_.end() || known->second != record.position) return;
+  auto place = log_->append(spool::Entry::kType, record.payload, spool::Room::reclaim);
+  if (!place) {
+    copied_all_ = false;
+    return;
+  }
+  known->second = *place;
+  copies_end_ = *place;
+}
+
+void KeyedLog::scanned(bool ok) {
+  if (!ok || !copied_all_ || closing_) {
+    reclaiming_ = false;
+    return;
+  }
+  std::weak_ptr<KeyedLog*> weak = self_;
+  log_->sync_soon([weak](bool synced) {
+    auto self = weak.lock();
+    if (!self) return;
+    KeyedLog& keyed = **self;
+    if (!synced || keyed.closing_) return;
+    keyed.log_->unlink_oldest(keyed.copies_end_, [weak](bool) {
+      if (auto again = weak.lock()) (*again)->reclaiming_ = false;
+    });
+  });
+}
+
+void KeyedLog::tick() {
+  if (closing_ || failed()) return;
+  loop_.timers().arm(timer_, loop_.now() + kReclaimLook);
+  auto oldest = log_->oldest();
+  if (reclaiming_ || !oldest || !oldest->sealed || log_->segment_count() <= kSegmentsKept) return;
+  reclaiming_ = true;
+  copied_all_ = true;
+  copies_end_ = {};
+  std::weak_ptr<KeyedLog*> weak = self_;
+  log_->for_each_record(
+      oldest->sequence, [this](const spool::RecordView& record) { copy(record); },
+      [weak](bool ok) {
+        if (auto self = weak.lock()) (*self)->scanned(ok);
+      });
+}
+
+void KeyedLog::close(std::move_only_function<void(bool ok)> callback) {
+  closing_ = true;
+  log_->close(std::move(callback));
+}
+
+}  // namespace postring::engine
