@@ -34,6 +34,8 @@ import time
 import traceback
 import urllib.parse
 
+import jsonschema
+
 DEADLINE_S = float(os.environ.get("POSTRING_TEST_DEADLINE_S", "120"))
 LOG_TAIL = 60
 
@@ -434,7 +436,25 @@ class Campaign:
         return state
 
     def events(self, **query):
-        return self.api.events(campaign=self.id, **query)
+        events = self.api.events(campaign=self.id, **query)
+        check_schema(events)
+        return events
+
+
+SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "src" / "reporting" / "event.schema.json"
+SCHEMA_SAMPLE = 300
+
+
+def check_schema(events):
+    """Events are what src/reporting/event.schema.json says; of many, some of each type are looked at."""
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
+    seen = {}
+    for event in events:
+        seen[event["type"]] = seen.get(event["type"], 0) + 1
+        if seen[event["type"]] > SCHEMA_SAMPLE:
+            continue
+        for error in validator.iter_errors(event):
+            raise Failed(f"an event breaks the schema: {error.message} in {event}")
 
 
 def check_sum(counts, whose):

@@ -1,4 +1,5 @@
 """Limits are kept, whatever the hosts do; a stopped process and a lost DNS server only cost time."""
+import resource
 import signal
 
 from harness import World, addresses_of, case, check, equal, main, people, wait_until
@@ -83,6 +84,55 @@ latency_ms = 5
                        or campaign.counts()["delivered"] == 1000, "mail to flow again")
         campaign.wait_complete()
         world.check_ledger(addresses_of(recipients))
+
+
+@case
+def few_descriptors_only_slow_it_down():
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160))
+
+    with World("""
+[[domain]]
+pattern = "d{0..299}.example"
+latency_ms = 5
+""", start=False) as world:
+        world.daemon.start(preexec_fn=few)
+        campaign = world.campaign()
+        recipients = people(900, domains=300)
+        campaign.start()
+        campaign.submit(recipients)
+        campaign.close()
+        state = campaign.wait_complete(240)
+        equal(state["counts"]["delivered"], 900, f"delivered of {state['counts']}")
+        world.check_ledger(addresses_of(recipients))
+
+
+def resident_bytes(pid):
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+@case
+def many_silent_hosts_cost_little():
+    with World("""
+[[domain]]
+pattern = "silent{0..999}.example"
+hang_at = "banner"
+[[domain]]
+pattern = "d{0..9}.example"
+""", delivery="connections = 2\nstop_wait = \"1s\"") as world:
+        campaign = world.campaign()
+        campaign.start()
+        before = resident_bytes(world.daemon.process.pid)
+        campaign.submit(people(2000, "silent{}.example", 1000, "s"))
+        wait_until(lambda: world.mxsim.stats()["open_connections"] >= 1000, "a thousand connections")
+        grown = resident_bytes(world.daemon.process.pid) - before
+        print(f"memory of a connection to a silent host, at most: {grown // 1000} bytes")
+        recipients = people(200)
+        campaign.submit(recipients)
+        wait_until(lambda: campaign.counts()["delivered"] == 200, "the others to be delivered")
+        world.check_ledger(addresses_of(recipients))
+        world.daemon.stop()
 
 
 main()
