@@ -34,8 +34,6 @@ import time
 import traceback
 import urllib.parse
 
-import jsonschema
-
 DEADLINE_S = float(os.environ.get("POSTRING_TEST_DEADLINE_S", "120"))
 LOG_TAIL = 60
 
@@ -447,6 +445,8 @@ SCHEMA_SAMPLE = 300
 
 def check_schema(events):
     """Events are what src/reporting/event.schema.json says; of many, some of each type are looked at."""
+    import jsonschema  # a package of the tests; tools/quickstart does without
+
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
     seen = {}
     for event in events:
