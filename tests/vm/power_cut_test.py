@@ -108,7 +108,7 @@ def cut_and_count(lab, filesystem):
         "Content-Type": "application/json", "Idempotency-Key": "campaign"})
     campaign = Campaign(lab.api(), answer)
     lab.api().insist("POST", campaign.path + "/start", "", {})
-    submitter = Submitter(campaign, 50, 4, most=20_000)
+    submitter = Submitter(campaign, 50, 4)
     submitter.start()
     dice = random.Random(6_18)
     for _ in range(CUTS):
