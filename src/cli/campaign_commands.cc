@@ -9,7 +9,7 @@ namespace postring::cli {
 
 namespace {
 
-constexpr int kPageRecipients = 5'000;
+constexpr int kPageRecipients = 1'000;
 constexpr int kPageEvents = 5'000;
 constexpr const char* kFollowWait = "30s";
 
@@ -91,7 +91,7 @@ int list_campaigns(const ServerOptions& options, const std::string& state) {
                "CREATED"});
   std::string after;
   do {
-    auto page = server->get("/v1/campaigns" + query_of({{"state", state}, {"after", after}}));
+    auto page = server->get("/v1/campaigns" + query_of({{"after", after}}));
     if (!page) return complain(page.error());
     for (JsonView campaign : page->root().list("campaigns")) {
       if (!state.empty() && campaign.text("state") != state) continue;

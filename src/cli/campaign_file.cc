@@ -49,15 +49,15 @@ class Translation {
     json_.object();
     for (const auto& [key, node] : table) {
       std::string name(key.str());
-      bool part =
-          where == "content" && (name == "text_file" || name == "html_file" || name == "raw_file");
+      bool part = where == "content" &&
+                  (name == "text_file" || name == "html_file" || name == "message_file");
       if (part) {
         std::string plain = name.substr(0, name.find('_'));
         if (table.contains(plain))
           wrong(node, fmt::format("there is '{}' too; one of the two", plain));
         json_.field(plain, read(node));
       } else if (where == "content.attachments" && name == "file") {
-        json_.field("data", base64(read(node)));
+        json_.field("content", base64(read(node)));
         if (!table.contains("filename") && node.is_string()) {
           json_.field("filename",
                       std::filesystem::path(node.as_string()->get()).filename().string());

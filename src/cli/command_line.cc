@@ -123,11 +123,11 @@ void add_send(CLI::App& app, Words& words) {
   command->footer(
       "The campaign file:\n"
       "    name = \"Spring\"\n"
+      "    unsubscribe = \"https://shop.example/u/{{recipient_id}}\"\n"
       "    [content]\n"
       "    from = \"Shop <news@shop.example>\"\n"
       "    subject = \"Hello {{name}}\"\n"
       "    text_file = \"spring.txt\"       # or text = \"...\"; the same for html\n"
-      "    unsubscribe = \"https://shop.example/u/{{recipient_id}}\"\n"
       "The list: a CSV file with a line of column names (address, ref and the fields), or a JSON\n"
       "object per line: {\"address\": \"ann@example.com\", \"data\": {\"name\": \"Ann\"}}.\n"
       "Interrupted or in doubt, run the same command again: nobody is sent a second message.");

@@ -119,7 +119,7 @@ TEST(CampaignFile, BecomesTheApisJson) {
   EXPECT_EQ(root.text("start_at"), "2026-03-01T09:30:00Z");
   EXPECT_EQ(root.text("sources"), "a");
   EXPECT_EQ(root.text("content.html"), "<p>{{name}}</p>\n");
-  EXPECT_EQ(root.list("content.attachments").at(0).text("data"), "YWJj");
+  EXPECT_EQ(root.list("content.attachments").at(0).text("content"), "YWJj");
   EXPECT_EQ(root.list("content.attachments").at(0).text("filename"), "a.bin");
 }
 
