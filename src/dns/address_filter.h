@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "io/socket_address.h"
@@ -26,7 +27,7 @@ struct Network {
 
 class AddressFilter {
  public:
-  AddressFilter() = default;
+  AddressFilter();
   AddressFilter(std::vector<Network> allowed, std::vector<IpAddress> own);
 
   // Why the address must not be used ("a private address"); nullptr: it may.
@@ -35,6 +36,7 @@ class AddressFilter {
  private:
   std::vector<Network> allowed_;
   std::vector<IpAddress> own_;
+  std::vector<std::pair<Network, const char*>> special_;  // and what such an address is called
 };
 
 }  // namespace postring::dns

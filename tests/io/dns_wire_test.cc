@@ -1,0 +1,195 @@
+#include "io/dns_wire.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <string>
+#include <vector>
+
+#include "io/loop.h"
+#include "io/socket.h"
+
+namespace postring {
+namespace {
+
+constexpr size_t kHeaderBytes = 12;
+constexpr size_t kOptBytes = 11;
+
+// A DNS server of one UDP socket, answered by hand: it gives each question back
+// with the rcode that `rcode` says.
+class FakeServer {
+public:
+  FakeServer() {
+    descriptor_ = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    sockaddr_storage any{};
+    uint32_t length = SocketAddress::parse("127.0.0.1:0")->to_system(any);
+    CHECK(bind(descriptor_, reinterpret_cast<sockaddr *>(&any), length) == 0);
+    address = local_address(descriptor_);
+  }
+  ~FakeServer() { close_descriptor(descriptor_); }
+
+  void answer_all() {
+    char bytes[2'048];
+    sockaddr_storage from{};
+    socklen_t length = sizeof(from);
+    for (;;) {
+      ssize_t size = recvfrom(descriptor_, bytes, sizeof(bytes), 0,
+                              reinterpret_cast<sockaddr *>(&from), &length);
+      if (size < static_cast<ssize_t>(kHeaderBytes))
+        return;
+      std::string question(bytes, static_cast<size_t>(size));
+      bool edns = question[11] == 1;
+      asked.push_back(edns);
+      if (silent)
+        continue;
+      question[2] = static_cast<char>(question[2] | 0x80);
+      question[3] = static_cast<char>(no_edns && edns ? 1 : rcode);
+      if (no_edns && edns) {
+        question[11] = 0;
+        question.resize(question.size() - kOptBytes);
+      }
+      sendto(descriptor_, question.data(), question.size(), 0,
+             reinterpret_cast<sockaddr *>(&from), length);
+    }
+  }
+
+  SocketAddress address;
+  bool silent = false;
+  bool no_edns = false;
+  int rcode = 0;
+  std::vector<bool> asked; // whether with EDNS
+
+private:
+  int descriptor_;
+};
+
+class DnsWireTest : public testing::Test {
+protected:
+  void SetUp() override {
+    auto ring = Ring::create();
+    ASSERT_TRUE(ring) << ring.error().message;
+    loop = std::make_unique<Loop>(std::move(*ring), 1);
+    open({.servers = {server.address},
+          .timeout = Duration::seconds(2),
+          .tries = 2});
+  }
+  void TearDown() override {
+    wire.reset();
+    // The polls that were open end now.
+    while (loop->ring().in_flight() > 0)
+      turn();
+  }
+  void open(DnsWireOptions options) {
+    auto made = DnsWire::create(*loop, std::move(options));
+    ASSERT_TRUE(made) << made.error().message;
+    wire = std::move(*made);
+  }
+  void turn() {
+    loop->turn(loop->now() + Duration::milliseconds(5));
+    server.answer_all();
+  }
+  // The rcode of the answer, or 100 + the error.
+  int ask(const std::string &name) {
+    int got = -1;
+    bool inside = true;
+    wire->query(name, 15, [&](DnsWireAnswer answer, Instant) {
+      EXPECT_FALSE(inside) << "no answer inside query()";
+      got =
+          answer ? (*answer)[3] & 0xf : 100 + static_cast<int>(answer.error());
+    });
+    inside = false;
+    while (got < 0)
+      turn();
+    return got;
+  }
+  static int error(DnsWireError error) { return 100 + static_cast<int>(error); }
+
+  FakeServer server;
+  std::unique_ptr<Loop> loop;
+  std::unique_ptr<DnsWire> wire;
+};
+
+TEST_F(DnsWireTest, AnswersComeAsTheyAre) {
+  EXPECT_EQ(ask("example.com"), 0);
+  server.rcode = 3;
+  EXPECT_EQ(ask("example.com"), 3) << "NXDOMAIN is an answer";
+  EXPECT_EQ(server.asked, (std::vector<bool>{true, true}));
+}
+
+TEST_F(DnsWireTest, ManyAtOnce) {
+  int answered = 0;
+  for (int i = 0; i < 200; ++i) {
+    wire->query("d" + std::to_string(i) + ".com", 1,
+                [&](DnsWireAnswer answer, Instant) {
+                  EXPECT_TRUE(answer.has_value());
+                  ++answered;
+                });
+  }
+  while (answered < 200)
+    turn();
+}
+
+TEST_F(DnsWireTest, FailuresAreNamed) {
+  server.rcode = 2;
+  EXPECT_EQ(ask("example.com"), error(DnsWireError::server_failure));
+  EXPECT_EQ(server.asked.size(), 2u) << "tried twice";
+  EXPECT_EQ(ask(std::string(70, 'a') + ".com"), error(DnsWireError::malformed));
+}
+
+TEST_F(DnsWireTest, SilenceTimesOut) {
+  server.silent = true;
+  open({.servers = {server.address},
+        .timeout = Duration::milliseconds(20),
+        .tries = 1});
+  EXPECT_EQ(ask("example.com"), error(DnsWireError::timeout));
+}
+
+TEST_F(DnsWireTest, AServerThatIsNotThereIsUnreachable) {
+  SocketAddress gone;
+  {
+    FakeServer other;
+    gone = other.address;
+  }
+  open({.servers = {gone}, .timeout = Duration::milliseconds(200), .tries = 1});
+  EXPECT_EQ(ask("example.com"), error(DnsWireError::unreachable));
+}
+
+TEST_F(DnsWireTest, AServerWithoutEdnsIsAskedWithout) {
+  server.no_edns = true;
+  EXPECT_EQ(ask("a.com"), 0);
+  EXPECT_EQ(ask("b.com"), 0);
+  EXPECT_EQ(ask("c.com"), 0);
+  EXPECT_FALSE(server.asked.back());
+}
+
+TEST_F(DnsWireTest, OpenQuestionsAreCancelledWhenItGoes) {
+  server.silent = true;
+  int cancelled = 0;
+  for (int i = 0; i < 3; ++i) {
+    wire->query("x.com", 1, [&](DnsWireAnswer answer, Instant) {
+      EXPECT_EQ(answer.error(), DnsWireError::cancelled);
+      ++cancelled;
+    });
+  }
+  turn();
+  wire.reset();
+  EXPECT_EQ(cancelled, 3);
+}
+
+TEST_F(DnsWireTest, AnAnswerMayAskAgain) {
+  int depth = 0;
+  std::function<void()> next = [&] {
+    wire->query("x.com", 1, [&](DnsWireAnswer answer, Instant) {
+      EXPECT_TRUE(answer.has_value());
+      if (++depth < 20)
+        next();
+    });
+  };
+  next();
+  while (depth < 20)
+    turn();
+}
+
+} // namespace
+} // namespace postring
