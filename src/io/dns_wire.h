@@ -28,8 +28,8 @@ class Loop;
 
 enum class DnsWireError : uint8_t {
   timeout,         // no server answered in time
-  server_failure,  // SERVFAIL, REFUSED or NOTIMP from every server
-  unreachable,     // no server could be asked
+  server_failure,  // SERVFAIL, REFUSED or NOTIMP
+  unreachable,     // no server could be asked, or all failed (c-ares does not tell them apart)
   malformed,       // the answer or the question is not a DNS message
   cancelled        // the wire is going
 };
@@ -41,7 +41,7 @@ constexpr const char* text_of(DnsWireError error) {
     case DnsWireError::server_failure:
       return "the DNS server reported a failure";
     case DnsWireError::unreachable:
-      return "no DNS server could be reached";
+      return "no DNS server could be reached, or all reported a failure";
     case DnsWireError::malformed:
       return "the DNS answer is malformed";
     case DnsWireError::cancelled:
