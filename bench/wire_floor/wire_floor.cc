@@ -1,11 +1,13 @@
-// wire_floor: the least a sender can cost. Sends the same bytes in the same round trips as the daemon
-// would, one message after the other on each connection, and does nothing else: no queue, no spool, no
-// templates, no parsing beyond counting replies. What the daemon costs more than this is its engine.
+// wire_floor: the least a sender can cost. Sends the same bytes in the same round trips as the
+// daemon would, one message after the other on each connection, and does nothing else: no queue, no
+// spool, no templates, no parsing beyond counting replies. What the daemon costs more than this is
+// its engine.
 //
 //     wire_floor --address A --port P --connections N --messages N --size BYTES [--bdat]
 //
-// One round trip a message: the final dot and the next MAIL, RCPT and DATA leave in one send. Prints one
-// JSON object: messages, seconds, rate, and CPU microseconds per message of the whole process.
+// One round trip a message: the final dot and the next MAIL, RCPT and DATA leave in one send.
+// Prints one JSON object: messages, seconds, rate, and CPU microseconds per message of the whole
+// process.
 
 #include <arpa/inet.h>
 #include <liburing.h>
@@ -198,7 +200,8 @@ bool Floor::reply_ends(Connection& connection, char c) {
 }
 
 void Floor::take(Connection& connection, std::string_view bytes) {
-  // Lines are short and begin with their code: only the first four bytes and the ends are looked at.
+  // Lines are short and begin with their code: only the first four bytes and the ends are looked
+  // at.
   while (!bytes.empty()) {
     while (connection.column < 4 && !bytes.empty()) {
       if (reply_ends(connection, bytes[0])) --connection.replies_due;
@@ -210,8 +213,10 @@ void Floor::take(Connection& connection, std::string_view bytes) {
     connection.column = 4;
     if (reply_ends(connection, '\n')) --connection.replies_due;
   }
-  if (connection.replies_due == 0) next(connection);
-  else arm_receive(connection);
+  if (connection.replies_due == 0)
+    next(connection);
+  else
+    arm_receive(connection);
 }
 
 void Floor::run() {
@@ -242,13 +247,13 @@ void Floor::run() {
     }
     io_uring_cq_advance(&ring_, seen);
   }
-  double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   double cpu = static_cast<double>(cpu_us() - cpu_before) / static_cast<double>(done_);
-  std::printf("{\"messages\":%llu,\"refused\":%llu,\"seconds\":%.3f,\"rate\":%.0f,"
-              "\"cpu_us_per_message\":%.3f}\n",
-              static_cast<unsigned long long>(done_), static_cast<unsigned long long>(refused_),
-              seconds, static_cast<double>(done_) / seconds, cpu);
+  std::printf(
+      "{\"messages\":%llu,\"refused\":%llu,\"seconds\":%.3f,\"rate\":%.0f,"
+      "\"cpu_us_per_message\":%.3f}\n",
+      static_cast<unsigned long long>(done_), static_cast<unsigned long long>(refused_), seconds,
+      static_cast<double>(done_) / seconds, cpu);
 }
 
 bool parse(int argc, char** argv, Options& options) {
@@ -264,12 +269,12 @@ bool parse(int argc, char** argv, Options& options) {
     }
     if (++i >= argc) return false;
     std::string_view value = argv[i];
-    bool good = word == "--address" ? (options.address = value, true)
-                : word == "--port" ? number(value, options.port)
+    bool good = word == "--address"       ? (options.address = value, true)
+                : word == "--port"        ? number(value, options.port)
                 : word == "--connections" ? number(value, options.connections)
-                : word == "--messages" ? number(value, options.messages)
-                : word == "--size" ? number(value, options.size)
-                                   : false;
+                : word == "--messages"    ? number(value, options.messages)
+                : word == "--size"        ? number(value, options.size)
+                                          : false;
     if (!good) return false;
   }
   return options.port != 0 && options.connections > 0 && options.connections <= 1000 &&
@@ -281,9 +286,10 @@ bool parse(int argc, char** argv, Options& options) {
 int main(int argc, char** argv) {
   Options options;
   if (!parse(argc, argv, options)) {
-    std::fputs("usage: wire_floor --port P [--address A] [--connections N] [--messages N]\n"
-               "                  [--size BYTES] [--bdat]\n",
-               stderr);
+    std::fputs(
+        "usage: wire_floor --port P [--address A] [--connections N] [--messages N]\n"
+        "                  [--size BYTES] [--bdat]\n",
+        stderr);
     return 2;
   }
   Floor floor(options);

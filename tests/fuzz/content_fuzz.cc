@@ -1,5 +1,6 @@
-// Content: what compiles renders to lines that may leave this machine; the pieces for DATA are the pieces
-// for BDAT with dots doubled; every attempt gives the same bytes; a damaged content never loads as good.
+// Content: what compiles renders to lines that may leave this machine; the pieces for DATA are the
+// pieces for BDAT with dots doubled; every attempt gives the same bytes; a damaged content never
+// loads as good.
 
 #include <string>
 

@@ -1,10 +1,10 @@
-// Runs a fuzz target without libFuzzer: the corpus as it is, then so many mutants of it, drawn from a
-// seed, so that a run can be repeated anywhere.
+// Runs a fuzz target without libFuzzer: the corpus as it is, then so many mutants of it, drawn from
+// a seed, so that a run can be repeated anywhere.
 //
 //     x_fuzz [--runs N] [--seed N] [--kept FILE] [CORPUS_FOLDER]...
 //
-// The input that is at work is kept in ./x_fuzz.input (its length as 8 bytes, then itself) while it runs;
-// after a crash it is the culprit, and --kept runs it again.
+// The input that is at work is kept in ./x_fuzz.input (its length as 8 bytes, then itself) while it
+// runs; after a crash it is the culprit, and --kept runs it again.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -50,7 +50,9 @@ class Mutator {
 
   void change(std::string& input) {
     // Bytes that mean something to most of what we parse.
-    static constexpr char kBytes[] = "\r\n\0 .@<>{}[]\"\\/:;,=-+%&#\xff\x80\x7f" "0159aZ";
+    static constexpr char kBytes[] =
+        "\r\n\0 .@<>{}[]\"\\/:;,=-+%&#\xff\x80\x7f"
+        "0159aZ";
     constexpr std::string_view kSpecial(kBytes, sizeof kBytes - 1);
     size_t at = place(input);
     switch (random_() % 9) {

@@ -27,7 +27,8 @@ std::string parse(std::string_view bytes, size_t piece) {
           break;
         case ParseStop::head: {
           Request request = parser.take_request();
-          out += "head " + std::to_string(static_cast<int>(request.method)) + " " + request.path + "\n";
+          out += "head " + std::to_string(static_cast<int>(request.method)) + " " + request.path +
+                 "\n";
           break;
         }
         case ParseStop::body:
@@ -60,7 +61,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string whole = without_verdict(parse(bytes, size + 1));
   std::string pieces = without_verdict(parse(bytes, 1));
   if (pieces != whole)
-    std::fprintf(stderr, "---- whole:\n%s\n---- byte by byte:\n%s\n", whole.c_str(), pieces.c_str());
+    std::fprintf(stderr, "---- whole:\n%s\n---- byte by byte:\n%s\n", whole.c_str(),
+                 pieces.c_str());
   REQUIRE(pieces == whole);
   return 0;
 }

@@ -1,5 +1,5 @@
-// The simulated mail host: any conversation, however it is cut, gets the same answers, and the end of a
-// message is found where a simple search finds it.
+// The simulated mail host: any conversation, however it is cut, gets the same answers, and the end
+// of a message is found where a simple search finds it.
 
 #include <string>
 #include <vector>

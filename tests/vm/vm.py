@@ -119,11 +119,12 @@ def make_initramfs(folder, script, filesystem, programs, files):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
     init = tree / "init"
-    init.write_text(INIT.format(modules=" ".join(name for name, _ in modules), filesystem=filesystem, script=script))
+    names = " ".join(name for name, _ in modules)
+    init.write_text(INIT.format(modules=names, filesystem=filesystem, script=script))
     init.chmod(0o755)
     image = pathlib.Path(folder) / "initramfs.gz"
-    subprocess.run(f"find . | {root}/bin/busybox cpio -o -H newc 2>/dev/null | gzip -1 > {image}",
-                   shell=True, cwd=tree, check=True)
+    pack = f"{root}/bin/busybox cpio -o -H newc 2>/dev/null | gzip -1 > {image}"
+    subprocess.run("find . | " + pack, shell=True, cwd=tree, check=True)
     shutil.rmtree(tree)
     return image
 
@@ -139,7 +140,8 @@ class Vm:
 
     def __init__(self, folder, life, initramfs, disk, host, forwards):
         kernel = next(unpacked().glob("boot/vmlinuz-*"))
-        forwarded = "".join(f",hostfwd=tcp:{host}:{ours}-:{theirs}" for ours, theirs in forwards.items())
+        forwarded = "".join(f",hostfwd=tcp:{host}:{ours}-:{theirs}"
+                            for ours, theirs in forwards.items())
         self.console = pathlib.Path(folder) / f"console.{life}.log"
         self.process = Process("qemu", [
             "qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",

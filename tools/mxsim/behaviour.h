@@ -116,8 +116,8 @@ struct Behaviour {
   bool dns_truncate = false;  // UDP answers are cut, so that the client must ask over TCP
   uint32_t ttl_s = 300;
   std::string cname;
-  bool ipv6 = false;         // hosts also have the address ::1
-  std::string address;       // given out instead of the host's own address
+  bool ipv6 = false;          // hosts also have the address ::1
+  std::string address;        // given out instead of the host's own address
   uint32_t refuse_hosts = 0;  // the first so many MX hosts reset every connection
 };
 
@@ -130,7 +130,8 @@ struct Rule {
   uint32_t first = 0;
   uint32_t last = 0;
 
-  // The hosts: `mx_hosts` a domain, or as many for all domains together where `provider` names them.
+  // The hosts: `mx_hosts` a domain, or as many for all domains together where `provider` names
+  // them.
   uint32_t mx_hosts = 1;
   std::string provider;
   uint32_t address_base = 0;  // offset of the first host from kFirstAddress

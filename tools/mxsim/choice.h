@@ -1,8 +1,8 @@
 // The one way chance enters: a hash of what is decided, about whom, and which attempt it is.
 //
 // A test in another language predicts the outcome with the same few lines:
-// FNV-1a (64 bits) over "what NUL whom NUL attempt-in-decimal", then MurmurHash3's fmix64, modulo 10000,
-// below the share in ten-thousandths.
+// FNV-1a (64 bits) over "what NUL whom NUL attempt-in-decimal", then MurmurHash3's fmix64, modulo
+// 10000, below the share in ten-thousandths.
 #pragma once
 
 #include <cstdint>

@@ -108,7 +108,8 @@ void add_stage_keys(Setters& setters) {
 void add_mischief_keys(Setters& setters, const std::string& name, Mischief Behaviour::*field) {
   setters[name + "_at"] = [=](Behaviour& b, const toml::node& node) -> std::string {
     auto value = node.value_exact<std::string>();
-    std::string expected = "\"none\" or a stage: connect banner helo mail rcpt data content body quit";
+    std::string expected =
+        "\"none\" or a stage: connect banner helo mail rcpt data content body quit";
     if (!value) return expected;
     if (*value == "none") {
       (b.*field).on = false;
@@ -129,20 +130,26 @@ void add_mischief_keys(Setters& setters, const std::string& name, Mischief Behav
 }
 
 std::string read_extensions(Behaviour& b, const toml::node& node) {
-  std::string expected =
-      "a list of PIPELINING CHUNKING SIZE 8BITMIME SMTPUTF8 ENHANCEDSTATUSCODES";
+  std::string expected = "a list of PIPELINING CHUNKING SIZE 8BITMIME SMTPUTF8 ENHANCEDSTATUSCODES";
   const toml::array* list = node.as_array();
   if (!list) return expected;
   Extensions e{false, false, false, false, false, false};
   for (const toml::node& entry : *list) {
     std::string name = entry.value_or(std::string());
-    if (name == "PIPELINING") e.pipelining = true;
-    else if (name == "CHUNKING") e.chunking = true;
-    else if (name == "SIZE") e.size = true;
-    else if (name == "8BITMIME") e.eight_bit = true;
-    else if (name == "SMTPUTF8") e.smtputf8 = true;
-    else if (name == "ENHANCEDSTATUSCODES") e.enhanced_codes = true;
-    else return expected;
+    if (name == "PIPELINING")
+      e.pipelining = true;
+    else if (name == "CHUNKING")
+      e.chunking = true;
+    else if (name == "SIZE")
+      e.size = true;
+    else if (name == "8BITMIME")
+      e.eight_bit = true;
+    else if (name == "SMTPUTF8")
+      e.smtputf8 = true;
+    else if (name == "ENHANCEDSTATUSCODES")
+      e.enhanced_codes = true;
+    else
+      return expected;
   }
   b.extensions = e;
   return "";
@@ -247,8 +254,8 @@ std::string parse_pattern(Rule& rule, const std::string& pattern) {
   const char* text = rule.pattern.data();
   auto a = std::from_chars(text + open + 1, text + dots, rule.first);
   auto b = std::from_chars(text + dots + 2, text + close, rule.last);
-  if (a.ec != std::errc() || a.ptr != text + dots || b.ec != std::errc() ||
-      b.ptr != text + close || rule.first > rule.last || rule.last > 100'000'000)
+  if (a.ec != std::errc() || a.ptr != text + dots || b.ec != std::errc() || b.ptr != text + close ||
+      rule.first > rule.last || rule.last > 100'000'000)
     return expected;
   rule.prefix = rule.pattern.substr(0, open);
   rule.suffix = rule.pattern.substr(close + 1);
@@ -290,10 +297,14 @@ std::string read_listen(Config& config, const toml::table& table) {
     int64_t port = value.value_or<int64_t>(-1);
     if (port < 0 || port > 65535) return std::string(name) + ": expected a port from 0 to 65535";
     auto number = static_cast<uint16_t>(port);
-    if (name == "smtp_port") config.smtp_port = number;
-    else if (name == "dns_port") config.dns_port = number;
-    else if (name == "control_port") config.control_port = number;
-    else return "unknown key 'listen." + std::string(name) + "'";
+    if (name == "smtp_port")
+      config.smtp_port = number;
+    else if (name == "dns_port")
+      config.dns_port = number;
+    else if (name == "control_port")
+      config.control_port = number;
+    else
+      return "unknown key 'listen." + std::string(name) + "'";
   }
   return "";
 }
@@ -301,8 +312,8 @@ std::string read_listen(Config& config, const toml::table& table) {
 std::string place_hosts(Config& config) {
   uint64_t next = 0;
   for (Rule& rule : config.rules) {
-    uint64_t count = rule.provider.empty() ? uint64_t{rule.domain_count()} * rule.mx_hosts
-                                           : rule.mx_hosts;
+    uint64_t count =
+        rule.provider.empty() ? uint64_t{rule.domain_count()} * rule.mx_hosts : rule.mx_hosts;
     if (next + count > kLastAddress - kFirstAddress)
       return rule.pattern + ": more hosts than 127.1.0.0 to 127.254.255.255 holds";
     rule.address_base = static_cast<uint32_t>(next);
@@ -318,10 +329,14 @@ std::expected<Config, std::string> read_config(const toml::table& file) {
   std::string wrong;
   for (const auto& [key, value] : file) {
     std::string_view name = key.str();
-    if (name == "listen" && value.is_table()) wrong = read_listen(config, *value.as_table());
-    else if (name == "default" && value.is_table()) continue;
-    else if (name == "domain" && value.is_array_of_tables()) continue;
-    else wrong = "unknown key '" + std::string(name) + "': expected listen, default, [[domain]]";
+    if (name == "listen" && value.is_table())
+      wrong = read_listen(config, *value.as_table());
+    else if (name == "default" && value.is_table())
+      continue;
+    else if (name == "domain" && value.is_array_of_tables())
+      continue;
+    else
+      wrong = "unknown key '" + std::string(name) + "': expected listen, default, [[domain]]";
     if (!wrong.empty()) return std::unexpected(wrong);
   }
   if (const toml::table* defaults = file["default"].as_table()) {

@@ -11,7 +11,9 @@
 namespace mxsim {
 namespace {
 
-std::string error_json(std::string_view text) { return "{\"error\":" + json_string(text) + "}"; }
+std::string error_json(std::string_view text) {
+  return "{\"error\":" + json_string(text) + "}";
+}
 
 // Takes the first word off the front.
 std::string_view take_word(std::string_view& rest) {
@@ -29,7 +31,11 @@ void field(std::string& out, std::string_view name, uint64_t value) {
 
 Control::Control(World& world, Ledger& ledger, std::vector<Counters>& counters, DnsServer& dns,
                  Loop& loop, int listener)
-    : world_(world), ledger_(ledger), counters_(counters), dns_(dns), loop_(loop),
+    : world_(world),
+      ledger_(ledger),
+      counters_(counters),
+      dns_(dns),
+      loop_(loop),
       listener_(listener) {
   token_ = loop_.add(listener_, EPOLLIN, [this](uint32_t) { accept_one(); });
 }

@@ -26,8 +26,8 @@ namespace mxsim {
 
 class Control {
  public:
-  Control(World& world, Ledger& ledger, std::vector<Counters>& counters, DnsServer& dns,
-          Loop& loop, int listener);
+  Control(World& world, Ledger& ledger, std::vector<Counters>& counters, DnsServer& dns, Loop& loop,
+          int listener);
   ~Control();
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;

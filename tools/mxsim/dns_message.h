@@ -19,7 +19,13 @@ enum DnsType : uint16_t {
   kTypeAny = 255,
 };
 
-enum class Rcode : uint8_t { kNoError = 0, kFormErr = 1, kServFail = 2, kNxDomain = 3, kRefused = 5 };
+enum class Rcode : uint8_t {
+  kNoError = 0,
+  kFormErr = 1,
+  kServFail = 2,
+  kNxDomain = 3,
+  kRefused = 5
+};
 
 struct Question {
   uint16_t id = 0;

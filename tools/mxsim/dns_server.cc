@@ -44,8 +44,8 @@ bool Zone::misbehaves(const Behaviour& behaviour, std::string_view name) {
   return world_.count_up("dns " + std::string(name)) < behaviour.dns_times;
 }
 
-void Zone::add_addresses(const Rules& rules, uint32_t rule, uint32_t address,
-                         std::string_view name, uint16_t type, Answer& answer) {
+void Zone::add_addresses(const Rules& rules, uint32_t rule, uint32_t address, std::string_view name,
+                         uint16_t type, Answer& answer) {
   const Behaviour& behaviour = rules.behaviour(rule);
   if (type == kTypeA || type == kTypeAny) {
     in_addr fixed{};
@@ -119,8 +119,7 @@ Answer Zone::of_host(const Rules& rules, HostRef host, const Question& question)
   const Rule& rule = rules.rule(host.rule);
   add_addresses(rules, host.rule, kFirstAddress + rule.address_base + host.offset, question.name,
                 question.type, answer);
-  if (answer.answers.empty())
-    return nothing(question, rule.behaviour.ttl_s, Rcode::kNoError);
+  if (answer.answers.empty()) return nothing(question, rule.behaviour.ttl_s, Rcode::kNoError);
   return answer;
 }
 
@@ -141,8 +140,8 @@ void DnsServer::read_udp() {
   for (int i = 0; i < 256; ++i) {
     sockaddr_storage from{};
     socklen_t from_size = sizeof from;
-    ssize_t size = recvfrom(udp_, buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from),
-                            &from_size);
+    ssize_t size =
+        recvfrom(udp_, buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &from_size);
     if (size < 0) return;
     queries_.fetch_add(1, std::memory_order_relaxed);
     auto question = parse_question(std::string_view(buffer, static_cast<size_t>(size)));
@@ -156,8 +155,10 @@ void DnsServer::read_udp() {
                  from_size) < 0)
         errno = 0;  // a lost answer is what UDP is like
     };
-    if (answer.delay_ms == 0) send_it();
-    else loop_.after_ms(answer.delay_ms, send_it);
+    if (answer.delay_ms == 0)
+      send_it();
+    else
+      loop_.after_ms(answer.delay_ms, send_it);
   }
 }
 
@@ -188,8 +189,8 @@ void DnsServer::read_tcp(uint64_t id) {
     auto found = peers_.find(id);
     if (found == peers_.end() || found->second.input.size() < 2) return;
     std::string& input = found->second.input;
-    size_t length = static_cast<size_t>(static_cast<uint8_t>(input[0])) << 8 |
-                    static_cast<uint8_t>(input[1]);
+    size_t length =
+        static_cast<size_t>(static_cast<uint8_t>(input[0])) << 8 | static_cast<uint8_t>(input[1]);
     if (input.size() < 2 + length) return;
     std::string message = input.substr(2, length);
     input.erase(0, 2 + length);

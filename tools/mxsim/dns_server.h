@@ -16,7 +16,8 @@
 
 namespace mxsim {
 
-// What the rules say about one question. `count` is asked how often the domain was asked for before.
+// What the rules say about one question. `count` is asked how often the domain was asked for
+// before.
 class Zone {
  public:
   explicit Zone(World& world) : world_(world) {}

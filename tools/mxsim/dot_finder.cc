@@ -8,7 +8,8 @@
 namespace mxsim {
 namespace {
 
-// The place of the first LF with a dot behind it, or `size`. A last LF is not found: its dot is not here.
+// The place of the first LF with a dot behind it, or `size`. A last LF is not found: its dot is not
+// here.
 size_t find_lf_dot(const char* bytes, size_t size) {
   size_t at = 0;
 #ifdef __SSE2__
@@ -79,7 +80,8 @@ size_t DotFinder::feed(const char* bytes, size_t size) {
       at = hit + 2;
       continue;
     }
-    if (bytes[size - 1] == '\r') state_ = State::kCr;
+    if (bytes[size - 1] == '\r')
+      state_ = State::kCr;
     else if (bytes[size - 1] == '\n' && size - at > 1 && bytes[size - 2] == '\r')
       state_ = State::kLineStart;
     return size;

@@ -4,7 +4,8 @@
 //     size_t used = finder.feed(bytes, size);  // how much of it belongs to the message
 //     if (finder.done()) ...                   // the final CRLF was the last of these bytes
 //
-// Scans 16 bytes at a time where the CPU has SSE2; only line starts with a dot are looked at closely.
+// Scans 16 bytes at a time where the CPU has SSE2; only line starts with a dot are looked at
+// closely.
 #pragma once
 
 #include <cstddef>

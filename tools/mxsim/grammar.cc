@@ -75,8 +75,10 @@ bool take_path(std::string_view& rest, std::string& inside) {
   if (rest.empty() || rest[0] != '<') return false;
   bool quoted = false;
   for (size_t i = 1; i < rest.size(); ++i) {
-    if (rest[i] == '\\' && quoted) ++i;
-    else if (rest[i] == '"') quoted = !quoted;
+    if (rest[i] == '\\' && quoted)
+      ++i;
+    else if (rest[i] == '"')
+      quoted = !quoted;
     else if (rest[i] == '>' && !quoted) {
       inside = rest.substr(1, i - 1);
       rest.remove_prefix(i + 1);

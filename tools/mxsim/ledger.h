@@ -1,6 +1,7 @@
 // What really arrived: per recipient how often, with which bytes, when and from whom.
 //
-// Safe to use from every worker. Recipients are kept as the client wrote them, the domain in lower case.
+// Safe to use from every worker. Recipients are kept as the client wrote them, the domain in lower
+// case.
 #pragma once
 
 #include <array>
@@ -28,7 +29,7 @@ struct Entry {
   uint32_t reply_lost = 0;  // of these, how many the client cannot know of
   uint32_t refused_4xx = 0;
   uint32_t refused_5xx = 0;
-  uint32_t bodies = 0;      // messages seen whole, whatever was answered
+  uint32_t bodies = 0;         // messages seen whole, whatever was answered
   bool bytes_changed = false;  // two bodies differed
   Hash hash{};
   int64_t first_ms = 0;
@@ -59,7 +60,7 @@ struct Totals {
   uint64_t reached = 0;     // accepted at least once
   uint64_t accepted = 0;
   uint64_t reply_lost = 0;
-  uint64_t duplicated = 0;  // recipients accepted more than once
+  uint64_t duplicated = 0;   // recipients accepted more than once
   uint64_t unexplained = 0;  // acceptances beyond the first and beyond one for each lost reply
   uint64_t bytes_changed = 0;
 };

@@ -55,8 +55,8 @@ void Loop::remove(Token token, int fd) {
 }
 
 void Loop::after_ms(uint64_t delay_ms, std::function<void()> callback) {
-  timers_.push({Clock::now() + std::chrono::milliseconds(delay_ms), timer_order_++,
-                std::move(callback)});
+  timers_.push(
+      {Clock::now() + std::chrono::milliseconds(delay_ms), timer_order_++, std::move(callback)});
 }
 
 int Loop::next_timeout_ms() const {

@@ -88,8 +88,7 @@ TEST(Grammar, NamesWhatIsWrong) {
 
 TEST(Grammar, UnwrapsTheSameMessageFromDataAndBdat) {
   std::string message = "Message-ID: <1@x>\r\n\r\n.dot\r\n..\r\nend\r\n";
-  Received with_data =
-      unwrap("Message-ID: <1@x>\r\n\r\n..dot\r\n...\r\nend\r\n.\r\n", true, false);
+  Received with_data = unwrap("Message-ID: <1@x>\r\n\r\n..dot\r\n...\r\nend\r\n.\r\n", true, false);
   Received with_bdat = unwrap(message, false, false);
   EXPECT_EQ(with_data.message, message);
   EXPECT_EQ(with_bdat.message, message);
@@ -258,8 +257,8 @@ TEST_F(Talk, TakesAMessageEitherWay) {
   EXPECT_TRUE(say("EHLO me.example\r\n").starts_with("250-mxsim"));
   EXPECT_EQ(say(std::string(kEnvelope) + "DATA\r\n"),
             "250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 End with a dot\r\n");
-  EXPECT_EQ(say("A: b\r\n\r\n..x\r\n.\r\n" + std::string(kEnvelope) + "BDAT 3\r\nA: BDAT 10 LAST\r\n" +
-                "b\r\n\r\n.x\r\n"),
+  EXPECT_EQ(say("A: b\r\n\r\n..x\r\n.\r\n" + std::string(kEnvelope) +
+                "BDAT 3\r\nA: BDAT 10 LAST\r\n" + "b\r\n\r\n.x\r\n"),
             "250 2.0.0 OK taken\r\n250 2.1.0 OK\r\n250 2.1.5 OK\r\n250 2.0.0 chunk taken\r\n");
   EXPECT_EQ(say("!"), "250 2.0.0 OK taken\r\n");
   auto entry = ledger_.find("r@a.example");

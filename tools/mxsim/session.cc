@@ -30,8 +30,8 @@ Session::Session(Site& site, uint32_t host, uint32_t client, uint64_t number)
     : site_(site), host_(host), client_(client), number_(number) {
   rule_ = site_.rules->host_at(host).rule;
   const Behaviour& b = behaviour();
-  by_recipient_ = site_.ledger != nullptr || b.drop.on || b.hang.on || b.malformed.on ||
-                  b.greylist_ms != 0;
+  by_recipient_ =
+      site_.ledger != nullptr || b.drop.on || b.hang.on || b.malformed.on || b.greylist_ms != 0;
   for (Stage stage : {Stage::kRcpt, Stage::kData, Stage::kBody}) {
     const StageFault& fault = b.faults[static_cast<size_t>(stage)];
     by_recipient_ = by_recipient_ || fault.temporary.of_10000 || fault.permanent.of_10000;
@@ -145,14 +145,14 @@ bool Session::refuse(Stage stage, const Behaviour& behaviour, std::string_view w
   std::string name(kStageNames[static_cast<size_t>(stage)]);
   if (chosen(fault.permanent, name + "_5xx", whom, attempt)) {
     bool rcpt = stage == Stage::kRcpt;
-    reply(stage, or_else(fault.permanent_text, rcpt ? "550 5.1.1 No such user here"
-                                                    : "554 5.7.1 Refused by policy"));
+    reply(stage, or_else(fault.permanent_text,
+                         rcpt ? "550 5.1.1 No such user here" : "554 5.7.1 Refused by policy"));
     return true;
   }
   if (chosen(fault.temporary, name + "_4xx", whom, attempt)) {
     bool rcpt = stage == Stage::kRcpt;
-    reply(stage, or_else(fault.temporary_text, rcpt ? "450 4.2.1 Mailbox is busy"
-                                                    : "451 4.3.0 Try again later"));
+    reply(stage, or_else(fault.temporary_text,
+                         rcpt ? "450 4.2.1 Mailbox is busy" : "451 4.3.0 Try again later"));
     return true;
   }
   return false;
@@ -368,8 +368,10 @@ void Session::message_done(bool with_data) {
   }
   uint64_t refused_before = counters.replies_5xx.load(std::memory_order_relaxed);
   bool refused = received.message.size() > b.size_limit;
-  if (refused) reply(Stage::kBody, "552 5.3.4 Message is too big");
-  else refused = refuse(Stage::kBody, b, first().address, first().attempt);
+  if (refused)
+    reply(Stage::kBody, "552 5.3.4 Message is too big");
+  else
+    refused = refuse(Stage::kBody, b, first().address, first().attempt);
   if (refused && site_.ledger) {
     bool permanent = counters.replies_5xx.load(std::memory_order_relaxed) != refused_before;
     for (const Recipient& each : recipients_) site_.ledger->refused(each.address, permanent);
@@ -441,8 +443,10 @@ size_t Session::receive(const char* bytes, size_t size) {
     size_t length = static_cast<size_t>(static_cast<const char*>(end) - (bytes + used));
     std::string_view line(bytes + used, length);
     used += length + 1;
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    else violate("command_bare_lf", line);
+    if (line.ends_with('\r'))
+      line.remove_suffix(1);
+    else
+      violate("command_bare_lf", line);
     command(line, size - used);
   }
   return used;
@@ -455,8 +459,8 @@ void Session::command(std::string_view line, size_t behind) {
     if (line.size() + 2 > limit) violate("command_too_long", line);
     if (line.find_first_of(std::string_view("\r\0", 2)) != std::string_view::npos)
       violate("command_cr_or_nul", line);
-    bool may_be_followed = verb == Verb::kMail || verb == Verb::kRcpt || verb == Verb::kRset ||
-                           verb == Verb::kBdat;
+    bool may_be_followed =
+        verb == Verb::kMail || verb == Verb::kRcpt || verb == Verb::kRset || verb == Verb::kBdat;
     bool body_follows = verb == Verb::kBdat;
     if (behind > 0 && !body_follows && !behaviour().extensions.pipelining)
       violate("pipelined_unoffered", line);

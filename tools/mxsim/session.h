@@ -1,9 +1,9 @@
 // One conversation as a mail host holds it: bytes in, bytes out, no I/O and no clock.
 //
-// The server calls `start` once, then `receive` with what came, as often as something came, and writes
-// `output()`. `receive` says how many bytes it took; it stops early while the session waits: `wait()`
-// tells for how long, and `resume` goes on afterwards. `ending()` says how the connection has to end
-// once the output is written.
+// The server calls `start` once, then `receive` with what came, as often as something came, and
+// writes `output()`. `receive` says how many bytes it took; it stops early while the session waits:
+// `wait()` tells for how long, and `resume` goes on afterwards. `ending()` says how the connection
+// has to end once the output is written.
 #pragma once
 
 #include <cstdint>
@@ -74,7 +74,8 @@ class Session {
   size_t take_body(const char* bytes, size_t size);
 
   bool has_mischief(Stage stage) const;
-  // Drops, hangs or garbles at this stage if it is to be; true when the proper reply must not follow.
+  // Drops, hangs or garbles at this stage if it is to be; true when the proper reply must not
+  // follow.
   bool misbehave(Stage stage, std::string_view whom, uint64_t attempt);
   bool refuse(Stage stage, const Behaviour& behaviour, std::string_view whom, uint64_t attempt);
   void reply(Stage stage, std::string_view text);

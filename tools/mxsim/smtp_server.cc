@@ -89,9 +89,8 @@ void SmtpServer::take(int fd) {
                           (spread == 0 ? 0 : static_cast<uint32_t>(mix(host) % (spread + 1)));
   connections_.emplace(id, std::move(made));
   connection.events = EPOLLIN;
-  connection.token = loop_.add(fd, EPOLLIN, [this, &connection](uint32_t events) {
-    on_event(connection, events);
-  });
+  connection.token = loop_.add(
+      fd, EPOLLIN, [this, &connection](uint32_t events) { on_event(connection, events); });
   connection.session.start();
   advance(connection);
 }
@@ -116,8 +115,10 @@ void SmtpServer::on_event(Connection& connection, uint32_t events) {
     return update_events(connection);
   }
   bool reads = (connection.events & EPOLLIN) != 0;
-  if (reads) read_some(connection);
-  else if ((events & (EPOLLHUP | EPOLLERR)) != 0) drop(connection, false);
+  if (reads)
+    read_some(connection);
+  else if ((events & (EPOLLHUP | EPOLLERR)) != 0)
+    drop(connection, false);
 }
 
 void SmtpServer::read_after_wait(Connection& connection) {
@@ -221,7 +222,8 @@ bool SmtpServer::write_some(Connection& connection) {
   return true;
 }
 
-// Says goodbye so that the last reply arrives: closing at once would reset a connection with unread input.
+// Says goodbye so that the last reply arrives: closing at once would reset a connection with unread
+// input.
 void SmtpServer::finish(Connection& connection) {
   connection.farewell = true;
   shutdown(connection.fd, SHUT_WR);
@@ -243,8 +245,10 @@ void SmtpServer::drop(Connection& connection, bool reset) {
   site_.world->close_connection(connection.host, connection.session.messages());
   Counters::add(site_.counters->closed);
   loop_.remove(connection.token, connection.fd);
-  if (reset) reset_connection(connection.fd);
-  else close(connection.fd);
+  if (reset)
+    reset_connection(connection.fd);
+  else
+    close(connection.fd);
   connections_.erase(connection.id);
 }
 

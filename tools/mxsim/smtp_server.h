@@ -38,15 +38,15 @@ class SmtpServer {
     uint32_t host;
     Loop::Token token = 0;
     Session session;
-    std::string held;      // came, but the session waits
-    size_t written = 0;    // of the session's output
-    uint32_t events = 0;   // asked of epoll
+    std::string held;     // came, but the session waits
+    size_t written = 0;   // of the session's output
+    uint32_t events = 0;  // asked of epoll
     uint32_t latency_ms = 0;
     bool read_later = false;   // a timer reads
     bool write_later = false;  // a timer writes
     bool resume_later = false;
-    bool blocked = false;  // the socket takes no more output
-    bool farewell = false; // all is said; waits for the client to close
+    bool blocked = false;   // the socket takes no more output
+    bool farewell = false;  // all is said; waits for the client to close
   };
 
   void accept_all(int listener);

@@ -8,8 +8,8 @@ namespace mxsim {
 
 enum class Transport : uint8_t { kTcp, kUdp };
 
-// `address` "0.0.0.0", "127.0.0.1" or "::1"; port 0 picks a free one. -1 where the port is taken or the
-// address family is missing.
+// `address` "0.0.0.0", "127.0.0.1" or "::1"; port 0 picks a free one. -1 where the port is taken or
+// the address family is missing.
 int open_socket(Transport transport, std::string_view address, uint16_t port, bool shared);
 uint16_t port_of(int fd);
 // In host byte order; 0 for IPv6.

@@ -20,8 +20,10 @@ std::optional<uint32_t> parse_index(std::string_view text) {
 Rules::Rules(std::vector<Rule> rules, Behaviour fallback)
     : rules_(std::move(rules)), fallback_(std::move(fallback)) {
   for (uint32_t i = 0; i < rules_.size(); ++i) {
-    if (rules_[i].plain) plain_.emplace(rules_[i].pattern, i);
-    else patterns_.push_back(i);
+    if (rules_[i].plain)
+      plain_.emplace(rules_[i].pattern, i);
+    else
+      patterns_.push_back(i);
     if (!rules_[i].provider.empty()) providers_.emplace(rules_[i].provider, i);
   }
 }
@@ -30,8 +32,8 @@ std::optional<uint32_t> Rules::index_in(const Rule& rule, std::string_view name)
   if (!name.starts_with(rule.prefix) || !name.ends_with(rule.suffix) ||
       name.size() <= rule.prefix.size() + rule.suffix.size())
     return std::nullopt;
-  auto index = parse_index(name.substr(
-      rule.prefix.size(), name.size() - rule.prefix.size() - rule.suffix.size()));
+  auto index = parse_index(
+      name.substr(rule.prefix.size(), name.size() - rule.prefix.size() - rule.suffix.size()));
   if (!index || *index < rule.first || *index > rule.last) return std::nullopt;
   return *index - rule.first;
 }
@@ -84,7 +86,9 @@ uint32_t Rules::address_of(uint32_t rule, uint32_t domain, uint32_t number) cons
   return kFirstAddress + r.address_base + (r.provider.empty() ? domain * r.mx_hosts : 0) + number;
 }
 
-uint32_t Rules::number_of(HostRef host) const { return host.offset % rules_[host.rule].mx_hosts; }
+uint32_t Rules::number_of(HostRef host) const {
+  return host.offset % rules_[host.rule].mx_hosts;
+}
 
 std::string Rules::change(std::string_view pattern, std::string_view key, std::string_view value) {
   if (pattern == "default") return set_key(fallback_, key, value);

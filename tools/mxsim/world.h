@@ -1,9 +1,9 @@
 // The simulated internet as the servers see it: which name and which address belongs to which rule,
 // and the little that hosts remember between connections.
 //
-// `Rules` never changes once made; a change of behaviour makes a new one, which every worker takes up
-// at its next turn. Everything else is behind a mutex, since it is touched once a connection or once a
-// greylisted recipient.
+// `Rules` never changes once made; a change of behaviour makes a new one, which every worker takes
+// up at its next turn. Everything else is behind a mutex, since it is touched once a connection or
+// once a greylisted recipient.
 #pragma once
 
 #include <atomic>
