@@ -98,7 +98,7 @@ struct SegmentInfo {
   uint64_t bytes = 0;  // up to the end of its records
   WallTime created;
   uint64_t records = 0;
-  bool sealed = false;  // nothing more is appended to it
+  bool sealed = false;  // nothing more is appended to it, and it is durable as a whole
 };
 
 class Log {

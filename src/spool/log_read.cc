@@ -306,22 +306,22 @@ size_t Log::segment_count() const { return state_->segments.size(); }
 
 namespace {
 
-SegmentInfo info_of(const Segment& segment) {
+SegmentInfo info_of(const Segment& segment, uint64_t durable) {
   return {segment.header.sequence, segment.end, segment.header.created, segment.records,
-          segment.sealed};
+          segment.sealed && segment.stream_end() <= durable};
 }
 
 }  // namespace
 
 std::optional<SegmentInfo> Log::oldest() const {
   if (state_->segments.empty()) return std::nullopt;
-  return info_of(state_->segments.front());
+  return info_of(state_->segments.front(), state_->durable);
 }
 
 std::optional<SegmentInfo> Log::segment(uint32_t sequence) const {
   Segment* found = state_->find(sequence);
   if (found == nullptr) return std::nullopt;
-  return info_of(*found);
+  return info_of(*found, state_->durable);
 }
 
 void Log::for_each_record(uint32_t sequence, RecordVisitor visitor,

@@ -532,4 +532,33 @@ bool decode(std::string_view payload, EntryErased& record) {
   return decoder.done();
 }
 
+namespace {
+
+template <typename Record>
+bool decodes(std::string_view payload) {
+  Record record;
+  return decode(payload, record);
+}
+
+}  // namespace
+
+bool is_decodable(RecordType type, std::string_view payload) {
+  switch (type) {
+    case RecordType::none: return false;
+    case RecordType::skip:
+    case RecordType::seal:
+    case RecordType::follow: return true;
+    case RecordType::recipient: return decodes<Recipient>(payload);
+    case RecordType::batch_commit: return decodes<BatchCommit>(payload);
+    case RecordType::batch_discard: return decodes<BatchDiscard>(payload);
+    case RecordType::outcome: return decodes<OutcomeRecord>(payload);
+    case RecordType::folded: return decodes<Folded>(payload);
+    case RecordType::sums: return decodes<Sums>(payload);
+    case RecordType::seen: return decodes<Seen>(payload);
+    case RecordType::entry: return decodes<Entry>(payload);
+    case RecordType::entry_erased: return decodes<EntryErased>(payload);
+  }
+  return true;
+}
+
 }  // namespace postring::spool

@@ -214,4 +214,7 @@ void encode(const EntryErased& record, std::string& out);
 [[nodiscard]] bool decode(std::string_view payload, Entry& record);
 [[nodiscard]] bool decode(std::string_view payload, EntryErased& record);
 
+// Whether the payload is what a record of the type says; true for types that are not known here.
+bool is_decodable(RecordType type, std::string_view payload);
+
 }  // namespace postring::spool

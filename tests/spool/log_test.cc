@@ -194,18 +194,24 @@ TEST(Log, ScansSegmentsAndUnlinksThem) {
 }
 
 TEST(Log, UnlinkingWithoutDurableCopiesIsABug) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH(
-      {
-        TempFolder folder;
-        LogRig rig(folder.path() + "/slice");
-        rig.open();
-        for (int i = 0; i < 200; ++i) rig.append(std::string(500, 'x'));
-        rig.sync();
-        Position copy = rig.append("copy");
-        rig.log().unlink_oldest(copy, [](bool) {});
-      },
-      "the copies must be durable");
+  TempFolder folder;
+  LogRig rig(folder.path() + "/slice");
+  ASSERT_EQ(rig.open(), "");
+  for (int i = 0; i < 200; ++i) rig.append(std::string(500, 'x'));
+  ASSERT_TRUE(rig.sync());
+  Position copy = rig.append("copy");
+  EXPECT_DEATH(rig.log().unlink_oldest(copy, [](bool) {}), "the copies must be durable");
+}
+
+TEST(Log, ASegmentIsSealedOnceItIsDurable) {
+  TempFolder folder;
+  LogRig rig(folder.path() + "/slice");
+  ASSERT_EQ(rig.open(), "");
+  rig.append("x");
+  EXPECT_TRUE(rig.log().roll());
+  EXPECT_FALSE(rig.log().oldest()->sealed);
+  EXPECT_TRUE(rig.sync());
+  EXPECT_TRUE(rig.log().oldest()->sealed);
 }
 
 // While files may not grow to a segment's full size, preparing one fails as it does on a full disk;

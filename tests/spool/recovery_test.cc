@@ -317,7 +317,8 @@ class CrashRun {
       auto before = durable.find(name);
       // A name is durable before the segment is used; its bytes as prepared then.
       std::string kept = bytes;
-      if (power_cut && name >= last_used && before != durable.end() && before->second.size() == bytes.size()) {
+      bool known = before != durable.end() && before->second.size() == bytes.size();
+      if (power_cut && name >= last_used && known) {
         for (size_t at = 0; at < bytes.size(); at += 512) {
           if (random_.chance(1, 2)) kept.replace(at, 512, before->second, at, 512);
         }

@@ -1,5 +1,5 @@
-// What the tests of this folder share: a temporary folder, a loop, a log in it, and turning the loop
-// until something is so.
+// What the tests of this folder share: a temporary folder, a loop, a log in it, and turning the
+// loop until something is so.
 #pragma once
 
 #include <gtest/gtest.h>
