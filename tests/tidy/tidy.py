@@ -246,8 +246,9 @@ def namespaces(file):
         if not match or match.group(1) == "":
             continue
         name = match.group(1)
-        # A forward declaration of another folder's name, on one line.
-        if re.search(r"\{\s*(class|struct|enum)\b.*\}\s*$", line):
+        # Names of another folder may be declared ahead.
+        block = " ".join(file.bare[number - 1:number + 20]).split("{", 1)[1].split("}")[0]
+        if re.fullmatch(r"(\s*(class|struct|enum class) [\w ]+(: \w+)?;)+\s*", block):
             continue
         if name == wanted or name.startswith(wanted + "::"):
             found = True
