@@ -1,0 +1,421 @@
+// The whole of one worker's delivery against mail servers on loopback.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "world.h"
+
+namespace postring::delivery {
+namespace {
+
+std::string address_of(int i, std::string_view domain = "example.com") {
+  return "user" + std::to_string(i) + "@" + std::string(domain);
+}
+
+WorldOptions to(const SmtpHost& host) {
+  WorldOptions options;
+  options.settings = quick_settings();
+  options.routes = {{"*", {host.address()}}};
+  return options;
+}
+
+TEST(Delivery, DeliversEveryMessageOnce) {
+  SmtpHost host;
+  World world(to(host));
+  for (int i = 0; i < 200; ++i) world.homes().add(address_of(i));
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::delivered), 200u);
+  auto mails = host.mails();
+  ASSERT_EQ(mails.size(), 200u);
+  std::vector<std::string> recipients;
+  for (const ReceivedMail& mail : mails) {
+    ASSERT_EQ(mail.recipients.size(), 1u);
+    recipients.push_back(mail.recipients[0]);
+    EXPECT_EQ(mail.sender, "sender@out.example");
+    EXPECT_NE(mail.content.find("Hello " + mail.recipients[0]), std::string::npos);
+    EXPECT_NE(mail.content.find("\r\n.dots at the start\r\n"), std::string::npos);
+  }
+  std::ranges::sort(recipients);
+  EXPECT_EQ(std::ranges::unique(recipients).begin(), recipients.end());
+  EXPECT_LE(host.connections_at_once(), 4);
+  const queue::Report& report = world.homes().settled[0].report;
+  EXPECT_EQ(report.reply.code, 250);
+  EXPECT_EQ(report.source, "default");
+  EXPECT_EQ(report.remote_address, "127.0.0.1");
+  EXPECT_GT(report.bytes, 100u);
+}
+
+TEST(Delivery, SendsTheSameBytesByDataAndByBdat) {
+  HostBehaviour without;
+  without.chunking = false;
+  SmtpHost data_host(without);
+  SmtpHost bdat_host;
+  WorldOptions options;
+  options.settings = quick_settings();
+  options.routes = {{"data.example", {data_host.address()}},
+                    {"bdat.example", {bdat_host.address()}}};
+  World world(options);
+  world.homes().add("a@data.example");
+  world.homes().add("a@bdat.example");
+  ASSERT_TRUE(world.run_dry());
+  ASSERT_EQ(data_host.mail_count(), 1u);
+  ASSERT_EQ(bdat_host.mail_count(), 1u);
+  EXPECT_FALSE(data_host.mails()[0].by_bdat);
+  EXPECT_TRUE(bdat_host.mails()[0].by_bdat);
+  EXPECT_NE(data_host.mails()[0].content.find("\r\n.dots"), std::string::npos);
+  EXPECT_NE(bdat_host.mails()[0].content.find("\r\n.dots"), std::string::npos);
+}
+
+TEST(Delivery, PipeliningOffSaysOneCommandAtATime) {
+  HostBehaviour behaviour;
+  SmtpHost host(behaviour);
+  WorldOptions options = to(host);
+  options.settings.pipelining = traffic::Pipelining::off;
+  options.settings.chunking = false;
+  World world(options);
+  for (int i = 0; i < 10; ++i) world.homes().add(address_of(i));
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(host.mail_count(), 10u);
+}
+
+TEST(Delivery, OutcomesFollowTheReplies) {
+  HostBehaviour behaviour;
+  behaviour.on_rcpt = [](const std::string& recipient) -> std::string {
+    if (recipient.starts_with("full")) return "452 4.2.2 mailbox full";
+    if (recipient.starts_with("gone")) return "550 5.1.1 no such user";
+    return "";
+  };
+  behaviour.on_content = [](const ReceivedMail& mail) -> std::string {
+    return mail.recipients[0].starts_with("spam") ? "554 5.7.1 looks like spam" : "";
+  };
+  SmtpHost host(behaviour);
+  World world(to(host));
+  for (const char* who : {"full", "gone", "spam", "good"})
+    world.homes().add(std::string(who) + "@example.com");
+  ASSERT_TRUE(world.run_dry());
+  ASSERT_EQ(world.settled_count(), 4u);
+  for (const Settled& settled : world.settled()) {
+    const queue::Report& report = settled.report;
+    if (settled.address.starts_with("full")) {
+      EXPECT_EQ(report.outcome, Outcome::deferred);
+      EXPECT_EQ(report.reply.code, 452);
+      EXPECT_EQ(report.stage, Stage::rcpt);
+      EXPECT_FALSE(report.not_an_attempt);
+    } else if (settled.address.starts_with("gone")) {
+      EXPECT_EQ(report.outcome, Outcome::bounced);
+      EXPECT_EQ(report.reply.text, "no such user");
+    } else if (settled.address.starts_with("spam")) {
+      EXPECT_EQ(report.outcome, Outcome::bounced);
+      EXPECT_EQ(report.reply.enhanced[1], 7);
+    } else {
+      EXPECT_EQ(report.outcome, Outcome::delivered);
+    }
+  }
+}
+
+TEST(Delivery, GoesToTheNextHostAtOnceWhenOneRefuses) {
+  SmtpHost host;
+  SocketAddress dead;
+  {
+    SmtpHost gone;
+    dead = gone.address();
+  }
+  WorldOptions options = to(host);
+  options.routes = {{"*", {dead, host.address()}}};
+  World world(options);
+  world.homes().add(address_of(1));
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::delivered), 1u);
+  EXPECT_EQ(world.counters().connections_failed, 1u);
+}
+
+TEST(Delivery, AHostThatCannotBeReachedSuspendsTheLaneAndNobodyIsTold) {
+  SocketAddress dead;
+  {
+    SmtpHost gone;
+    dead = gone.address();
+  }
+  WorldOptions options;
+  options.settings = quick_settings();
+  options.routes = {{"*", {dead}}};
+  World world(options);
+  for (int i = 0; i < 50; ++i) world.homes().add(address_of(i));
+  ASSERT_TRUE(world.run_until([&] { return world.counters().lanes_suspended == 1; }));
+  EXPECT_EQ(world.settled_count(), 0u);
+  EXPECT_EQ(world.homes().leased.size(), 0u);
+  EXPECT_EQ(world.homes().waiting(), 50u);
+  std::optional<DestinationStatus> status;
+  world.dispatch().explain(world.homes().destination_of("example.com"),
+                           [&](DestinationStatus s) { status = std::move(s); });
+  ASSERT_TRUE(status.has_value());
+  EXPECT_EQ(status->hold, DestinationHold::lanes);
+  ASSERT_EQ(status->lanes.size(), 1u);
+  EXPECT_EQ(status->lanes[0].hold, LaneHold::suspended);
+  EXPECT_NE(status->lanes[0].reason.find("Connection refused"), std::string::npos)
+      << status->lanes[0].reason;
+  EXPECT_TRUE(status->lanes[0].until.is_set());
+}
+
+TEST(Delivery, ASuspendedLaneComesBack) {
+  SocketAddress address;
+  {
+    SmtpHost gone;
+    address = gone.address();
+  }
+  SmtpHost other;
+  WorldOptions options;
+  options.settings = quick_settings();
+  HostBehaviour behaviour;
+  behaviour.greeting = "421 4.3.2 not now";
+  auto refusing = std::make_unique<SmtpHost>(behaviour);
+  options.routes = {{"*", {refusing->address()}}};
+  World world(options);
+  world.homes().add(address_of(1));
+  ASSERT_TRUE(world.run_until([&] { return refusing->connections() >= 2; }));
+  EXPECT_EQ(world.settled_count(), 0u);
+}
+
+TEST(Delivery, KeepsConnectionsForAWhileAndClosesThem) {
+  SmtpHost host;
+  World world(to(host));
+  world.homes().add(address_of(1));
+  ASSERT_TRUE(world.run_dry());
+  world.homes().add(address_of(2));
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(host.connections(), 1);
+  ASSERT_TRUE(world.run_until([&] { return world.counters().connections == 0; }));
+  EXPECT_EQ(host.commands().back(), "QUIT");
+  // A lane without demand is gone.
+  EXPECT_EQ(world.counters().lanes, 0u);
+}
+
+TEST(Delivery, QuitsAfterSoManyMessages) {
+  SmtpHost host;
+  WorldOptions options = to(host);
+  options.settings.connections = 1;
+  options.settings.messages_per_connection = 3;
+  World world(options);
+  for (int i = 0; i < 10; ++i) world.homes().add(address_of(i));
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(host.mail_count(), 10u);
+  EXPECT_EQ(host.connections(), 4);
+}
+
+TEST(Delivery, A421AfterSoManyMessagesLosesNothing) {
+  HostBehaviour behaviour;
+  behaviour.messages_per_connection = 3;
+  SmtpHost host(behaviour);
+  World world(to(host));
+  for (int i = 0; i < 40; ++i) world.homes().add(address_of(i));
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(host.mail_count() + world.count(Outcome::deferred), 40u);
+  EXPECT_EQ(world.count(Outcome::bounced), 0u);
+}
+
+TEST(Delivery, AHostsConnectionLimitIsLearned) {
+  HostBehaviour behaviour;
+  behaviour.connections_max = 2;
+  SmtpHost host(behaviour);
+  WorldOptions options = to(host);
+  options.settings.connections = 10;
+  World world(options);
+  for (int i = 0; i < 300; ++i) world.homes().add(address_of(i));
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::delivered), 300u);
+}
+
+TEST(Delivery, TheRateHolds) {
+  SmtpHost host;
+  WorldOptions options = to(host);
+  options.settings.rate = throttle::Rate::per_second(50);
+  options.settings.burst = 5;
+  World world(options);
+  for (int i = 0; i < 100; ++i) world.homes().add(address_of(i));
+  world.run_for(Duration::milliseconds(500));
+  size_t sent = host.mail_count();
+  EXPECT_GE(sent, 15u);
+  EXPECT_LE(sent, 45u);
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(host.mail_count(), 100u);
+}
+
+TEST(Delivery, ALostFinalReplyIsAPossibleDuplicate) {
+  HostBehaviour behaviour;
+  behaviour.drops_after_content = [](const ReceivedMail& mail) {
+    return mail.recipients[0].starts_with("drop");
+  };
+  SmtpHost host(behaviour);
+  {
+    World world(to(host));
+    world.homes().add("drop@example.com");
+    ASSERT_TRUE(world.run_dry());
+    EXPECT_EQ(world.homes().settled[0].report.outcome, Outcome::deferred);
+    EXPECT_TRUE(world.homes().settled[0].report.possible_duplicate);
+  }
+  WorldOptions options = to(host);
+  options.settings.on_lost_final_reply = traffic::LostFinalReply::assume_delivered;
+  World world(options);
+  world.homes().add("drop@example.com");
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.homes().settled[0].report.outcome, Outcome::delivered);
+  EXPECT_TRUE(world.homes().settled[0].report.possible_duplicate);
+}
+
+TEST(Delivery, WhatIsPastItsDeadlineIsNotSent) {
+  SmtpHost host;
+  World world(to(host));
+  world.homes().add("late@example.com", MailClass::bulk, 0, WallTime::from_seconds(1));
+  world.homes().add("soon@example.com");
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::expired), 1u);
+  EXPECT_EQ(world.count(Outcome::delivered), 1u);
+  EXPECT_EQ(host.mail_count(), 1u);
+}
+
+TEST(Delivery, APausedCampaignsMailGoesBack) {
+  SmtpHost host;
+  World world(to(host));
+  queue::CampaignInfo info;
+  info.id = 7;
+  info.state = queue::CampaignState::paused;
+  world.campaigns().put(info);
+  world.homes().keeps_given_back = true;
+  world.homes().add("a@example.com", MailClass::bulk, 7);
+  world.homes().add("b@example.com");
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.homes().given_back.size(), 1u);
+  EXPECT_EQ(host.mail_count(), 1u);
+}
+
+TEST(Delivery, TransactionalMailOvertakes) {
+  HostBehaviour behaviour;
+  SmtpHost host(behaviour);
+  WorldOptions options = to(host);
+  options.settings.connections = 1;
+  World world(options);
+  for (int domain = 0; domain < 20; ++domain)
+    for (int i = 0; i < 100; ++i)
+      world.homes().add(address_of(i, "d" + std::to_string(domain) + ".example"));
+  ASSERT_TRUE(world.run_until([&] { return host.mail_count() > 100; }));
+  size_t before = world.settled_count();
+  world.homes().add("urgent@d19.example", MailClass::transactional);
+  auto done = [&] {
+    auto all = world.settled();
+    return std::ranges::any_of(all,
+                               [](const Settled& s) { return s.address.starts_with("urgent"); });
+  };
+  ASSERT_TRUE(world.run_until(done));
+  EXPECT_LE(world.settled_count() - before, 40u);
+  ASSERT_TRUE(world.run_dry());
+}
+
+TEST(Delivery, AStopWaitsForTheReplyToWhatWasSent) {
+  HostBehaviour behaviour;
+  behaviour.holds_content_replies = true;
+  SmtpHost host(behaviour);
+  WorldOptions options = to(host);
+  options.settings.connections = 1;
+  World world(options);
+  for (int i = 0; i < 30; ++i) world.homes().add(address_of(i));
+  ASSERT_TRUE(world.run_until([&] { return host.mail_count() == 1; }));
+  world.homes().keeps_given_back = true;
+  world.dispatch().stop();
+  world.run_for(Duration::milliseconds(50));
+  EXPECT_FALSE(world.dispatch().stopped());
+  host.release();
+  ASSERT_TRUE(world.run_until([&] { return world.dispatch().stopped(); }));
+  EXPECT_EQ(host.mail_count(), 1u);
+  EXPECT_EQ(world.count(Outcome::delivered), 1u);
+  EXPECT_EQ(world.homes().leased.size(), 0u);
+  EXPECT_EQ(host.commands().back(), "QUIT");
+}
+
+TEST(Delivery, AnAbsentSourceStandsStillAndSaysWhy) {
+  SmtpHost host;
+  WorldOptions options = to(host);
+  options.sources = {{"here", *IpAddress::parse("127.0.0.3"), "here.example"},
+                     {"absent", *IpAddress::parse("192.0.2.77"), "absent.example"}};
+  World world(options);
+  world.homes().add("a@one.example", MailClass::bulk, 0, {}, {"here"});
+  world.homes().add("a@two.example", MailClass::bulk, 0, {}, {"absent"});
+  ASSERT_TRUE(world.run_until([&] { return world.settled_count() == 1; }));
+  EXPECT_EQ(world.homes().settled[0].report.source, "here");
+  std::optional<DestinationStatus> status;
+  world.run_for(Duration::milliseconds(20));
+  world.dispatch().explain(world.homes().destination_of("two.example"),
+                           [&](DestinationStatus s) { status = std::move(s); });
+  ASSERT_EQ(status->lanes.size(), 1u);
+  EXPECT_EQ(status->lanes[0].hold, LaneHold::source_stopped);
+  EXPECT_NE(status->lanes[0].reason.find("192.0.2.77"), std::string::npos);
+}
+
+TEST(Delivery, WhereDnsDoesNotAnswerMailWaits) {
+  WorldOptions options;
+  options.settings = quick_settings();
+  World world(options);
+  world.homes().add(address_of(1));
+  ASSERT_TRUE(world.run_until([&] { return world.counters().destinations_held == 1; }));
+  EXPECT_EQ(world.settled_count(), 0u);
+  std::optional<DestinationStatus> status;
+  world.dispatch().explain(world.homes().destination_of("example.com"),
+                           [&](DestinationStatus s) { status = std::move(s); });
+  EXPECT_EQ(status->hold, DestinationHold::dns);
+  EXPECT_TRUE(status->until.is_set());
+  EXPECT_FALSE(status->reason.empty());
+}
+
+TEST(Delivery, FewDescriptorsMakeLanesTakeTurns) {
+  SmtpHost hosts[6];
+  WorldOptions options;
+  options.settings = quick_settings();
+  options.connections_max = 2;
+  for (int i = 0; i < 6; ++i)
+    options.routes.push_back({"d" + std::to_string(i) + ".example", {hosts[i].address()}});
+  World world(options);
+  for (int i = 0; i < 6; ++i)
+    for (int k = 0; k < 150; ++k)
+      world.homes().add(address_of(k, "d" + std::to_string(i) + ".example"));
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::delivered), 900u);
+}
+
+TEST(Delivery, WorkersShareTheWork) {
+  SmtpHost hosts[4];
+  WorldOptions options;
+  options.settings = quick_settings();
+  options.workers = 3;
+  for (int i = 0; i < 4; ++i)
+    options.routes.push_back({"d" + std::to_string(i) + ".example", {hosts[i].address()}});
+  World world(options);
+  for (uint32_t worker = 0; worker < 3; ++worker)
+    for (int i = 0; i < 4; ++i)
+      for (int k = 0; k < 50; ++k)
+        world.homes(worker).add(address_of(k, "d" + std::to_string(i) + ".example"));
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::delivered), 600u);
+  for (uint32_t worker = 0; worker < 3; ++worker)
+    EXPECT_EQ(world.homes(worker).settled.size(), 200u);
+}
+
+TEST(Delivery, ATrialShowsTheConversation) {
+  SmtpHost host;
+  World world(to(host));
+  std::optional<TrialResult> result;
+  world.dispatch().attempt({"me@example.com", World::content(), "", WallTime::from_seconds(1)},
+                           [&](TrialResult r) { result = std::move(r); });
+  ASSERT_TRUE(world.run_until([&] { return result.has_value(); }));
+  EXPECT_EQ(result->report.outcome, Outcome::delivered);
+  EXPECT_EQ(host.mail_count(), 1u);
+  auto has = [&](std::string_view line) {
+    return std::ranges::any_of(result->transcript, [&](const std::string& l) {
+      return l.find(line) != std::string::npos;
+    });
+  };
+  EXPECT_TRUE(has("< 220 host.example ready"));
+  EXPECT_TRUE(has("> EHLO out.example"));
+  EXPECT_TRUE(has("> RCPT TO:<me@example.com>"));
+  EXPECT_TRUE(has("> QUIT"));
+}
+
+}  // namespace
+}  // namespace postring::delivery

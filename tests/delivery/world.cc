@@ -1,0 +1,274 @@
+#include "world.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "dns/resolver.h"
+#include "io/clock.h"
+#include "mail/content_source.h"
+
+namespace postring::delivery {
+
+namespace {
+
+const queue::ContentId kContentId = sha256("the content");
+
+// DNS that never answers.
+class SilentWire final : public DnsWire {
+ public:
+  explicit SilentWire(Loop& loop) : loop_(loop) {}
+  void query(const std::string&, uint16_t, Done done) override {
+    loop_.defer([done = std::move(done), this]() mutable {
+      done(std::unexpected(DnsWireError::timeout), loop_.now());
+    });
+  }
+
+ private:
+  Loop& loop_;
+};
+
+dns::Routes make_routes(const WorldOptions& options) {
+  std::vector<dns::Route> routes;
+  for (const auto& [pattern, addresses] : options.routes) {
+    dns::Route route{pattern, {}};
+    for (const SocketAddress& address : addresses)
+      route.targets.push_back({address.ip.text(), address.ip, address.port});
+    routes.push_back(std::move(route));
+  }
+  auto made = dns::Routes::create(std::move(routes), std::nullopt);
+  CHECK(made.has_value());
+  return std::move(*made);
+}
+
+}  // namespace
+
+struct World::Worker final : Peers {
+  Worker(World& its_world, uint32_t its_number, const WorldOptions& options)
+      : world(its_world),
+        number(its_number),
+        loop(std::move(*Ring::create()), 1 + its_number),
+        wire(loop),
+        resolver(wire, {}, make_routes(options), dns::AddressFilter({}, {})),
+        contents(loop, [](const queue::ContentId&) { return Result<std::string>(content()); }),
+        homes(its_world, its_number) {}
+
+  uint32_t workers() const override { return world.options.workers; }
+  uint32_t self() const override { return number; }
+  uint32_t worker_of(SliceNumber slice) const override { return slice; }
+  void post(uint32_t worker, Job job) override {
+    world.workers_[worker]->jobs.push_back(std::move(job));
+  }
+  Dispatch& dispatch_of(uint32_t worker) override { return *world.workers_[worker]->dispatch; }
+
+  World& world;
+  uint32_t number;
+  Loop loop;
+  SilentWire wire;
+  dns::Resolver resolver;
+  Contents contents;
+  ListHomes homes;
+  std::deque<Job> jobs;
+  std::unique_ptr<Dispatch> dispatch;
+};
+
+// ------------------------------------------------------------------------------------------- homes
+
+void ListHomes::add(const std::string& address, MailClass mail_class, CampaignId campaign,
+                    WallTime expires_at, std::vector<std::string> sources) {
+  std::string domain = address.substr(address.find('@') + 1);
+  auto [found, added] = destinations_.try_emplace(domain);
+  Destination& destination = found->second;
+  if (added) {
+    destination.id = {static_cast<SliceNumber>(worker_),
+                      static_cast<uint32_t>(destinations_.size()), 1};
+    destination.domain = domain;
+    destination.sources = std::move(sources);
+  }
+  queue::Lease lease;
+  lease.id = make_recipient_id(static_cast<SliceNumber>(worker_), next_id_++);
+  lease.campaign = campaign;
+  lease.mail_class = mail_class;
+  lease.attempt = 1;
+  lease.content = kContentId;
+  lease.accepted_at = clock_wall();
+  lease.expires_at = expires_at;
+  lease.bytes = address;
+  lease.address_bytes = static_cast<uint32_t>(address.size());
+  domains_[lease.id] = domain;
+  put(std::move(lease), destination);
+}
+
+void ListHomes::put(queue::Lease lease, Destination& destination) {
+  auto& list = destination.by_class[static_cast<size_t>(lease.mail_class)];
+  bool hurry = lease.mail_class == MailClass::transactional && list.empty();
+  list.push_back(std::move(lease));
+  if (destination.offered && !hurry) return;
+  destination.offered = true;
+  world_.dispatch(worker_).offer({destination.id, destination.domain, destination.sources, hurry});
+}
+
+void ListHomes::pull(const queue::DestinationId& id, uint32_t messages, uint64_t,
+                     std::move_only_function<void(queue::Pulled)> callback) {
+  queue::Pulled pulled;
+  for (auto& [domain, destination] : destinations_) {
+    if (destination.id != id) continue;
+    for (auto& list : destination.by_class) {
+      while (!list.empty() && pulled.leases.size() < messages) {
+        leased[list.front().id] = list.front();
+        pulled.leases.push_back(std::move(list.front()));
+        list.pop_front();
+      }
+    }
+    pulled.more = !destination.empty();
+    destination.offered = pulled.more;
+  }
+  callback(std::move(pulled));
+}
+
+void ListHomes::settle(RecipientId id, queue::Report report) {
+  auto found = leased.find(id);
+  CHECK(found != leased.end(), "settled twice, or never leased");
+  settled.push_back({id, std::string(found->second.address()), std::move(report)});
+  leased.erase(found);
+}
+
+void ListHomes::give_back(RecipientId id) {
+  auto found = leased.find(id);
+  CHECK(found != leased.end(), "given back twice, or never leased");
+  given_back.push_back(id);
+  queue::Lease lease = std::move(found->second);
+  leased.erase(found);
+  if (!keeps_given_back) put(std::move(lease), destinations_.at(domains_.at(id)));
+}
+
+size_t ListHomes::waiting() const {
+  size_t count = 0;
+  for (const auto& [domain, destination] : destinations_)
+    for (const auto& list : destination.by_class) count += list.size();
+  return count;
+}
+
+queue::DestinationId ListHomes::destination_of(const std::string& domain) const {
+  return destinations_.at(domain).id;
+}
+
+// ------------------------------------------------------------------------------------------- world
+
+World::World(WorldOptions its_options) : options(std::move(its_options)) {
+  for (uint32_t i = 0; i < options.workers; ++i)
+    workers_.push_back(std::make_unique<Worker>(*this, i, options));
+  for (auto& worker : workers_) {
+    worker->dispatch =
+        std::make_unique<Dispatch>(DispatchParts{worker->loop, *worker, worker->homes, campaigns_,
+                                                 worker->resolver, worker->contents},
+                                   config());
+  }
+}
+
+World::~World() {
+  for (auto& worker : workers_) worker->dispatch->stop();
+  auto all_stopped = [this] {
+    return std::ranges::all_of(workers_, [](auto& w) { return w->dispatch->stopped(); });
+  };
+  for (auto& worker : workers_) worker->homes.keeps_given_back = true;
+  for (auto& worker : workers_) worker->dispatch->abandon();
+  CHECK(run_until(all_stopped), "delivery does not stop");
+  for (auto& worker : workers_) CHECK(worker->homes.leased.empty(), "a lease did not come back");
+  for (auto& worker : workers_) worker->dispatch.reset();
+}
+
+DispatchConfig World::config() const {
+  DispatchConfig config;
+  config.sources = std::make_shared<traffic::SourceList>(options.sources);
+  config.rules =
+      std::make_shared<traffic::Rules>(options.settings, std::vector<traffic::NamedOverride>{},
+                                       std::vector<traffic::NamedOverride>{});
+  config.message_id_domain = "ids.example";
+  config.connections_max = options.connections_max;
+  return config;
+}
+
+void World::turn() {
+  for (auto& worker : workers_) {
+    std::deque<Job> jobs;
+    jobs.swap(worker->jobs);
+    for (Job& job : jobs) job();
+    worker->loop.turn(clock_now() + Duration::milliseconds(1));
+  }
+}
+
+bool World::run_until(const std::function<bool()>& condition) {
+  Instant end = clock_now() + Duration::seconds(10);
+  while (!condition()) {
+    if (clock_now() > end) return false;
+    turn();
+  }
+  return true;
+}
+
+void World::run_for(Duration duration) {
+  Instant end = clock_now() + duration;
+  run_until([end] { return clock_now() >= end; });
+}
+
+bool World::run_dry() {
+  return run_until([this] {
+    return std::ranges::all_of(workers_, [](auto& w) {
+      return w->homes.waiting() == 0 && w->homes.leased.empty() && w->jobs.empty();
+    });
+  });
+}
+
+ListHomes& World::homes(uint32_t number) {
+  return workers_[number]->homes;
+}
+Dispatch& World::dispatch(uint32_t number) {
+  return *workers_[number]->dispatch;
+}
+
+std::vector<Settled> World::settled() {
+  std::vector<Settled> all;
+  for (auto& worker : workers_)
+    all.insert(all.end(), worker->homes.settled.begin(), worker->homes.settled.end());
+  return all;
+}
+
+size_t World::settled_count() {
+  return settled().size();
+}
+
+size_t World::count(Outcome outcome) {
+  auto all = settled();
+  return static_cast<size_t>(
+      std::ranges::count_if(all, [&](const Settled& s) { return s.report.outcome == outcome; }));
+}
+
+Counters World::counters() {
+  Counters sum;
+  for (auto& worker : workers_) sum += worker->dispatch->counters();
+  return sum;
+}
+
+const std::string& World::content() {
+  static const std::string bytes = [] {
+    mail::ContentSource source;
+    source.subject = "A test";
+    source.from = "sender@out.example";
+    source.text = "Hello {{address}},\n.dots at the start\n\nBye\n";
+    source.unsubscribe = "none";
+    auto compiled = mail::compile_content(source);
+    CHECK(compiled.has_value());
+    return *compiled;
+  }();
+  return bytes;
+}
+
+traffic::Override quick_settings() {
+  traffic::Override settings;
+  settings.rate = throttle::Rate::unlimited();
+  settings.connections = 4;
+  settings.idle_timeout = Duration::milliseconds(100);
+  return settings;
+}
+
+}  // namespace postring::delivery
