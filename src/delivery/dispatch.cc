@@ -232,17 +232,15 @@ void Dispatch::State::flush() {
   asking.swap(reroutes);
   for (auto& [home_worker, id] : asking)
     on_worker(home_worker, [id = id](State& there) { there.ask_dns(id); });
-  std::vector<uint64_t> working;
+  std::vector<Lane*> working;
   working.swap(touched);
-  for (uint64_t number : working) {
-    Lane* lane = find_lane(number);
-    if (lane == nullptr) continue;
+  for (Lane* lane : working) {
     lane->touched = false;
     lane->work();
     if (!lane->over() || lane->touched) continue;
     auto named = lane_numbers.find(lane->id());
-    if (named != lane_numbers.end() && named->second == number) lane_numbers.erase(named);
-    lanes.erase(number);
+    if (named != lane_numbers.end() && named->second == lane->number()) lane_numbers.erase(named);
+    lanes.erase(lane->number());
   }
   std::erase_if(trials, [](const auto& trial) { return trial.second->over(); });
   flush_ended();
@@ -268,7 +266,7 @@ void Dispatch::State::flush_ended() {
 void Dispatch::State::touch(Lane& lane) {
   if (!lane.touched) {
     lane.touched = true;
-    touched.push_back(lane.number());
+    touched.push_back(&lane);
   }
   schedule();
 }

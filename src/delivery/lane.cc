@@ -129,7 +129,9 @@ bool Lane::wants_connection(Instant now) {
   // Not many at once before the first has shown that it can be done.
   if (connecting_ >= std::max(1u, established_)) return false;
   if (ready_.size() == 0) return false;
-  if (std::ranges::any_of(connections_, [](const auto& c) { return c->idle(); })) return false;
+  if (std::ranges::any_of(connections_,
+                          [](const auto& c) { return c->idle() && !c->setup().plain; }))
+    return false;
   if (ready_.size() > size_t{kInHandPerConnection} * established_) return true;
   if (now >= grow_at_) return true;
   wake_at(grow_at_);

@@ -40,6 +40,8 @@ namespace postring::delivery {
 // In hand: so many for each connection, and so many more.
 constexpr uint32_t kInHandPerConnection = 4;
 constexpr uint32_t kInHandMore = 12;
+// A home that has mail and gives none is asked again after this.
+constexpr Duration kPullAgainAfter = Duration::milliseconds(20);
 constexpr uint32_t kPullMessages = 16;  // at most, of one destination while others wait
 constexpr uint64_t kPullBytes = 1u << 20;
 // A lane that waits longer than this for a permit has nothing in hand meanwhile.
@@ -194,6 +196,7 @@ class Lane final : public ConnectionOwner {
   Reply last_reply_;
   Instant resume_at_;  // no connection is opened before
   Instant grow_at_;
+  Instant pull_at_;  // nothing is pulled before
   Instant sweep_at_;
   uint32_t learned_limit_ = UINT32_MAX;
   Instant learned_until_;

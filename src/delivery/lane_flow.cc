@@ -23,6 +23,7 @@ void Lane::pull_more() {
     set_hold(LaneHold::rate, "the rate allows the next message later", at - kPermitWaitMax);
     return;
   }
+  if (now < pull_at_) return wake_at(pull_at_);
   uint32_t wanted = in_hand_wanted();
   while (outlets_.waiting() > 0) {
     auto in_hand = static_cast<uint32_t>(ready_.size() + loading_.size()) + asked_;
@@ -51,6 +52,7 @@ void Lane::pulled(const queue::DestinationId& destination, queue::Pulled pulled)
     return lease.mail_class == MailClass::transactional;
   });
   outlets_.came_back(destination, pulled.more, transactional);
+  if (pulled.more && pulled.leases.empty()) pull_at_ = parts_.loop.now() + kPullAgainAfter;
   for (queue::Lease& lease : pulled.leases) accept(std::move(lease), home_worker);
   parts_.host.touch(*this);
 }

@@ -133,7 +133,7 @@ struct Dispatch::State final : public LaneHost {
   std::map<uint64_t, std::unique_ptr<Lane>> lanes;  // by number
   std::map<throttle::LaneId, uint64_t> lane_numbers;
   uint64_t next_lane = 1;
-  std::vector<uint64_t> touched;
+  std::vector<Lane*> touched;  // none of them can go before its work() was called
   std::vector<std::pair<uint32_t, queue::DestinationId>> reroutes;
   std::vector<std::vector<Ended>> ended;  // by worker
   std::vector<std::unique_ptr<Connection>> buried;

@@ -14,10 +14,10 @@ constexpr RecipientId kTrialRecipient = UINT64_MAX;
 
 }  // namespace
 
-Trial::Trial(const DispatchParts& parts, const DispatchConfig& config, ScratchPool& scratches,
+Trial::Trial(const DispatchParts& parts, DispatchConfig config, ScratchPool& scratches,
              MessagePool& messages, TrialRequest request, Done done)
     : parts_(parts),
-      config_(config),
+      config_(std::move(config)),
       scratches_(scratches),
       messages_(messages),
       request_(std::move(request)),

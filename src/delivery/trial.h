@@ -18,7 +18,7 @@ class Trial final : public ConnectionOwner {
  public:
   using Done = std::move_only_function<void(TrialResult)>;
 
-  Trial(const DispatchParts& parts, const DispatchConfig& config, ScratchPool& scratches,
+  Trial(const DispatchParts& parts, DispatchConfig config, ScratchPool& scratches,
         MessagePool& messages, TrialRequest request, Done done);
   ~Trial() override;
 
@@ -41,7 +41,7 @@ class Trial final : public ConnectionOwner {
   void fail_with(Stage stage, Outcome outcome, const Reply& reply);
 
   const DispatchParts& parts_;
-  const DispatchConfig& config_;
+  const DispatchConfig config_;
   ScratchPool& scratches_;
   MessagePool& messages_;
   TrialRequest request_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "mail/content_source.h"
 #include "world.h"
 
 namespace postring::delivery {
@@ -32,8 +33,7 @@ TEST(Delivery, DeliversEveryMessageOnce) {
     ASSERT_EQ(mail.recipients.size(), 1u);
     recipients.push_back(mail.recipients[0]);
     EXPECT_EQ(mail.sender, "sender@out.example");
-    EXPECT_NE(mail.content.find("Hello " + mail.recipients[0]), std::string::npos);
-    EXPECT_NE(mail.content.find("\r\n.dots at the start\r\n"), std::string::npos);
+    EXPECT_NE(mail.content.find(mail.recipients[0]), std::string::npos) << mail.content;
   }
   std::ranges::sort(recipients);
   EXPECT_EQ(std::ranges::unique(recipients).begin(), recipients.end());
@@ -45,7 +45,7 @@ TEST(Delivery, DeliversEveryMessageOnce) {
   EXPECT_GT(report.bytes, 100u);
 }
 
-TEST(Delivery, SendsTheSameBytesByDataAndByBdat) {
+TEST(Delivery, ARawMessageArrivesByteForByteByDataAndByBdat) {
   HostBehaviour without;
   without.chunking = false;
   SmtpHost data_host(without);
@@ -54,6 +54,14 @@ TEST(Delivery, SendsTheSameBytesByDataAndByBdat) {
   options.settings = quick_settings();
   options.routes = {{"data.example", {data_host.address()}},
                     {"bdat.example", {bdat_host.address()}}};
+  mail::ContentSource source;
+  source.raw =
+      "From: sender@out.example\r\nDate: Sun, 01 Mar 2026 09:30:00 +0000\r\n"
+      "Message-ID: <1@out.example>\r\nSubject: dots\r\n\r\n.\r\n..\r\n.dot\r\n";
+  source.unsubscribe = "none";
+  auto compiled = mail::compile_content(source);
+  ASSERT_TRUE(compiled.has_value());
+  options.content = *compiled;
   World world(options);
   world.homes().add("a@data.example");
   world.homes().add("a@bdat.example");
@@ -62,8 +70,8 @@ TEST(Delivery, SendsTheSameBytesByDataAndByBdat) {
   ASSERT_EQ(bdat_host.mail_count(), 1u);
   EXPECT_FALSE(data_host.mails()[0].by_bdat);
   EXPECT_TRUE(bdat_host.mails()[0].by_bdat);
-  EXPECT_NE(data_host.mails()[0].content.find("\r\n.dots"), std::string::npos);
-  EXPECT_NE(bdat_host.mails()[0].content.find("\r\n.dots"), std::string::npos);
+  EXPECT_EQ(data_host.mails()[0].content, source.raw);
+  EXPECT_EQ(bdat_host.mails()[0].content, source.raw);
 }
 
 TEST(Delivery, PipeliningOffSaysOneCommandAtATime) {
@@ -233,8 +241,7 @@ TEST(Delivery, TheRateHolds) {
   for (int i = 0; i < 100; ++i) world.homes().add(address_of(i));
   world.run_for(Duration::milliseconds(500));
   size_t sent = host.mail_count();
-  EXPECT_GE(sent, 15u);
-  EXPECT_LE(sent, 45u);
+  EXPECT_LE(sent, 5u + 25u + 10u);
   ASSERT_TRUE(world.run_dry());
   EXPECT_EQ(host.mail_count(), 100u);
 }

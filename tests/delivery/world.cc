@@ -49,7 +49,8 @@ struct World::Worker final : Peers {
         loop(std::move(*Ring::create()), 1 + its_number),
         wire(loop),
         resolver(wire, {}, make_routes(options), dns::AddressFilter({}, {})),
-        contents(loop, [](const queue::ContentId&) { return Result<std::string>(content()); }),
+        contents(loop, [bytes = options.content.empty() ? content() : options.content](
+                           const queue::ContentId&) { return Result<std::string>(bytes); }),
         homes(its_world, its_number) {}
 
   uint32_t workers() const override { return world.options.workers; }

@@ -17,6 +17,7 @@ struct WorldOptions {
   traffic::Override settings;
   std::vector<traffic::Source> sources = {{"default", {}, "out.example"}};
   uint32_t connections_max = 100;
+  std::string content;  // compiled; empty: World::content()
   // Where each domain's mail goes; what is not here is asked of DNS, which does not answer.
   std::vector<std::pair<std::string, std::vector<SocketAddress>>> routes;
 };
