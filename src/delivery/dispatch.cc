@@ -332,18 +332,26 @@ void Dispatch::State::end_at_home(uint32_t worker, Ended one) {
 bool Dispatch::State::take_descriptor(Lane& lane) {
   if (descriptors < descriptors_max) {
     ++descriptors;
+    connected[lane.number()] = &lane;
     return true;
   }
+  stand_in_line(lane);
+  return false;
+}
+
+void Dispatch::State::stand_in_line(Lane& lane) {
   if (!lane.in_descriptor_line) {
     lane.in_descriptor_line = true;
     descriptor_line.push_back(lane.number());
   }
-  return false;
+  if (!descriptors_timer.armed() && !stopping)
+    parts.loop.timers().arm(descriptors_timer, parts.loop.now() + kMakeRoomEvery);
 }
 
-void Dispatch::State::give_back_descriptor() {
+void Dispatch::State::give_back_descriptor(Lane& lane) {
   CHECK(descriptors > 0);
   --descriptors;
+  if (lane.connections() == 0) connected.erase(lane.number());
   if (descriptors < descriptors_max) let_in_line();
 }
 
@@ -361,19 +369,22 @@ void Dispatch::State::let_in_line() {
 void Dispatch::State::descriptors_short(Lane& lane) {
   CHECK(descriptors > 0);
   --descriptors;
+  if (lane.connections() == 0) connected.erase(lane.number());
   // No more than there were, until the timer lets us try.
   descriptors_max = descriptors;
-  if (!lane.in_descriptor_line) {
-    lane.in_descriptor_line = true;
-    descriptor_line.push_front(lane.number());
-  }
-  if (!stopping)
-    parts.loop.timers().arm(descriptors_timer, parts.loop.now() + kDescriptorsShortWait);
+  stand_in_line(lane);
+  parts.loop.timers().arm(descriptors_timer, parts.loop.now() + kDescriptorsShortWait);
 }
 
 void Dispatch::State::on_descriptors_timer() {
+  if (stopping) return;
   descriptors_max = config.connections_max;
-  let_in_line();
+  for (uint32_t free = descriptors; free < descriptors_max && !descriptor_line.empty(); ++free)
+    let_in_line();
+  if (descriptor_line.empty()) return;
+  // Those that have idle connections make room.
+  for (auto& [number, lane] : connected) touch(*lane);
+  parts.loop.timers().arm(descriptors_timer, parts.loop.now() + kMakeRoomEvery);
 }
 
 void Dispatch::State::bury(std::unique_ptr<Connection> connection) {

@@ -227,7 +227,7 @@ void Lane::not_opened(int error, const SocketAddress& target) {
              std::string("a socket could not be made: ") + std::strerror(error), Instant{});
     return;
   }
-  parts_.host.give_back_descriptor();
+  parts_.host.give_back_descriptor(*this);
   const traffic::Source& source = (*sources_)[id_.source];
   if (error == EADDRNOTAVAIL) {
     parts_.source_states.stop(id_.source,
@@ -318,13 +318,13 @@ void Lane::on_ready(Connection& connection) {
 void Lane::on_end(Connection& connection, const smtp::SessionEnd& end) {
   --(connection.ready() ? established_ : connecting_);
   permits_.give_back_connection();
-  parts_.host.give_back_descriptor();
   learn(connection, end);
   auto found =
       std::ranges::find_if(connections_, [&](const auto& c) { return c.get() == &connection; });
   CHECK(found != connections_.end());
   std::unique_ptr<Connection> ended = std::move(*found);
   connections_.erase(found);
+  parts_.host.give_back_descriptor(*this);
   parts_.host.bury(std::move(ended));
   parts_.host.touch(*this);
 }

@@ -79,7 +79,8 @@ class LaneHost {
   // A descriptor for one more connection. False: the lane stands in line and is touched when it may
   // try again.
   virtual bool take_descriptor(Lane& lane) = 0;
-  virtual void give_back_descriptor() = 0;
+  // After the connection has left the lane's list.
+  virtual void give_back_descriptor(Lane& lane) = 0;
   // The system had none though one was taken, which is given back by this.
   virtual void descriptors_short(Lane& lane) = 0;
   virtual bool descriptors_wanted() const = 0;

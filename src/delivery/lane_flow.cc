@@ -163,7 +163,8 @@ Message* Lane::next_message(Connection& connection) {
     if (ready_.size() + asked_ < in_hand_wanted()) parts_.host.touch(*this);
     return message;
   }
-  if (outlets_.waiting() > 0 && asked_ == 0 && loading_.empty()) parts_.host.touch(*this);
+  bool more_to_pull = outlets_.waiting() > 0 && asked_ == 0 && loading_.empty();
+  if (more_to_pull || parts_.host.descriptors_wanted()) parts_.host.touch(*this);
   return nullptr;
 }
 

@@ -25,6 +25,8 @@ constexpr uint32_t kBouncePullMessages = 64;
 constexpr Duration kUnknownSourceWait = Duration::minutes(1);
 // How soon more descriptors are tried for after the system had none.
 constexpr Duration kDescriptorsShortWait = Duration::milliseconds(250);
+// While lanes stand in line, idle connections of others are looked for this often.
+constexpr Duration kMakeRoomEvery = Duration::milliseconds(20);
 
 // A destination that a home of this worker offers.
 struct Offered {
@@ -99,6 +101,7 @@ struct Dispatch::State final : public LaneHost {
   void flush();
   void flush_ended();
   void end_at_home(uint32_t worker, Ended ended);
+  void stand_in_line(Lane& lane);
   void let_in_line();
   void on_descriptors_timer();
   void loop_timers_off();
@@ -110,7 +113,7 @@ struct Dispatch::State final : public LaneHost {
   void settle(Message* message, queue::Report report) override;
   void give_back(Message* message) override;
   bool take_descriptor(Lane& lane) override;
-  void give_back_descriptor() override;
+  void give_back_descriptor(Lane& lane) override;
   void descriptors_short(Lane& lane) override;
   bool descriptors_wanted() const override { return !descriptor_line.empty(); }
   void bury(std::unique_ptr<Connection> connection) override;
@@ -142,6 +145,7 @@ struct Dispatch::State final : public LaneHost {
   uint32_t descriptors = 0;
   uint32_t descriptors_max;
   std::deque<uint64_t> descriptor_line;  // lanes
+  std::map<uint64_t, Lane*> connected;   // lanes with connections, by number
   Timer descriptors_timer;
 
   std::map<uint64_t, std::unique_ptr<Trial>> trials;
