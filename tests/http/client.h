@@ -54,7 +54,19 @@ class Client {
     return true;
   }
 
-  // What came until `enough` says so of all of it, the server closed, or two seconds passed.
+  // Sends what the socket takes; -1: nothing now.
+  ssize_t send_some(std::string_view bytes) {
+    return ::send(socket_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+
+  // What is there now.
+  std::string read_now() {
+    char buffer[65'536];
+    ssize_t got = ::recv(socket_, buffer, sizeof buffer, MSG_DONTWAIT);
+    return got > 0 ? std::string(buffer, static_cast<size_t>(got)) : std::string();
+  }
+
+  // What came until `enough` says so of all of it, the server closed, or 20 seconds passed.
   template <typename Enough>
   std::string read_until(Enough enough) {
     Instant end = clock_now() + Duration::seconds(20);
