@@ -121,7 +121,8 @@ TEST(BatchReader, SaysWhatIsWrongWithALine) {
       {R"({"address":"a@b.org","data":[]})",
        R"([{"line":1,"field":"","reason":"byte 28: expected an object"}])"},
       {R"({"address":"a@b.org","data":{"name":{}}})",
-       R"([{"line":1,"field":"data.name","reason":"must be text, a number, true, false or null"}])"},
+       R"([{"line":1,"field":"data.name",)"
+       R"("reason":"must be text, a number, true, false or null"}])"},
       {R"({"address":"a@b.org","data":{"name":01}})",
        R"([{"line":1,"field":"","reason":"byte 37: expected no digit after a leading 0"}])"},
       {R"({"address":"a@b.org","data":{"name":"x","name":"y"}})",
@@ -180,7 +181,8 @@ TEST(BatchReader, ReadsCsv) {
   EXPECT_EQ(
       result.rejections,
       R"([{"line":6,"field":"","reason":"has 2 cells where the header has 5"},)"
-      R"({"line":7,"field":"","reason":"byte 9: a quote inside a cell that does not begin with one"}])");
+      R"({"line":7,"field":"",)"
+      R"("reason":"byte 9: a quote inside a cell that does not begin with one"}])");
 }
 
 TEST(BatchReader, CsvNeedsAHeader) {
