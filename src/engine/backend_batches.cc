@@ -1,0 +1,94 @@
+#include "engine/backend.h"
+#include "engine/batch_intake.h"
+#include "engine/control.h"
+
+namespace postring::engine {
+
+using submission::Answer;
+using submission::Caller;
+using submission::Refusal;
+
+namespace {
+
+// What the API holds; the intake itself lives on until its commit has ended.
+class IntakeWriter final : public submission::BatchWriter {
+ public:
+  explicit IntakeWriter(std::shared_ptr<BatchIntake> intake) : intake_(std::move(intake)) {}
+  ~IntakeWriter() override { intake_->abandon(); }
+
+  const mail::Content& content() const override { return intake_->content(); }
+  bool knows_source(std::string_view name) const override { return intake_->knows_source(name); }
+  void append(const submission::NewRecipient& recipient) override { intake_->append(recipient); }
+  bool wants_more() const override { return intake_->wants_more(); }
+  void when_ready(std::function<void()> ready) override { intake_->when_ready(std::move(ready)); }
+  void commit(const Sha256& digest, uint64_t rejected, std::string rejections,
+              Answer<submission::BatchAnswer> answer) override {
+    intake_->commit(digest, rejected, std::move(rejections), std::move(answer));
+  }
+
+ private:
+  std::shared_ptr<BatchIntake> intake_;
+};
+
+// A begun batch that comes to nothing must be told to the registry.
+void give_up(Worker& worker, const queue::CampaignInfo& campaign, const std::string& key) {
+  worker.ask(
+      kControlWorker,
+      [tenant = campaign.tenant, id = campaign.id, key](Worker& there, auto reply) {
+        there.shared().control->registry().finish_batch(tenant, id, key, 0, {});
+        reply(true);
+      },
+      [](bool) {});
+}
+
+void open_intake(Worker& worker, queue::CampaignInfo campaign, std::string key,
+                 delivery::ContentRef content, Answer<submission::BatchBegun> answer) {
+  auto intake = std::make_shared<BatchIntake>(worker, campaign, key, std::move(content));
+  if (auto opened = intake->open(); !opened) {
+    give_up(worker, campaign, key);
+    return answer(std::unexpected(refused(opened.error())));
+  }
+  submission::BatchBegun begun;
+  begun.writer = std::make_unique<IntakeWriter>(std::move(intake));
+  answer(std::move(begun));
+}
+
+}  // namespace
+
+void EngineBackend::begin_batch(const Caller& caller, CampaignId campaign, const std::string& key,
+                                Answer<submission::BatchBegun> answer) {
+  if (worker_.stopping()) return answer(std::unexpected(refused(Refusal::stopping, "stopping")));
+  const queue::CampaignInfo* found = worker_.campaigns().find(campaign);
+  TenantId tenant = tenant_filter(caller);
+  if (found == nullptr || (tenant != 0 && found->tenant != tenant)) {
+    return answer(std::unexpected(refused(RegistryError::not_found, "campaign")));
+  }
+  queue::CampaignInfo info = *found;
+  worker_.ask(
+      kControlWorker,
+      [tenant = info.tenant, campaign, key](Worker& there, auto reply) mutable {
+        there.shared().control->registry().begin_batch(tenant, campaign, key, std::move(reply));
+      },
+      [this, info, key, answer = std::move(answer)](Result<BatchBegun, RegistryError> begun) mutable {
+        if (!begun) return answer(std::unexpected(refused(begun.error(), "campaign")));
+        if (begun->answered) {
+          submission::BatchBegun earlier;
+          earlier.earlier = decode_batch_answer(begun->answer);
+          earlier.earlier_digest = begun->digest;
+          return answer(std::move(earlier));
+        }
+        worker_.contents().fetch(
+            info.content, [this, info, key = std::move(key), answer = std::move(answer)](
+                              Result<delivery::ContentRef> content) mutable {
+              if (!content) {
+                give_up(worker_, info, key);
+                return answer(
+                    std::unexpected(refused(Refusal::failed, content.error().message)));
+              }
+              open_intake(worker_, std::move(info), std::move(key), std::move(*content),
+                          std::move(answer));
+            });
+      });
+}
+
+}  // namespace postring::engine

@@ -1,0 +1,90 @@
+// Control: what there is once in the process, on the control worker: the registry and the event log.
+//
+// It gives campaigns' states and keys to every worker and knows when all of them have it, keeps the
+// events of all workers, and remembers up to where each slice's events are kept. Used on the control
+// worker only; others come through Worker::ask().
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/event_entry.h"
+#include "engine/registry.h"
+#include "engine/shared.h"
+#include "engine/worker.h"
+#include "spool/event_log.h"
+#include "submission/backend.h"
+
+namespace postring::engine {
+
+constexpr Duration kMarksWritten = Duration::seconds(1);  // how far events may be told twice
+
+class Control {
+ public:
+  // Opens the registry and the event log; blocks.
+  static Result<std::unique_ptr<Control>> open(Shared& shared, Loop& loop);
+  ~Control();
+  Control(const Control&) = delete;
+  Control& operator=(const Control&) = delete;
+
+  Registry& registry() { return *registry_; }
+  spool::EventLog& events() { return *events_; }
+
+  // For the workers' start.
+  std::vector<queue::CampaignInfo> campaigns() const;
+  const std::map<SliceNumber, spool::Position>& exported() const { return marks_; }
+
+  // When every worker was made: tells the registry what homes found, gives everybody the keys.
+  void start(Worker& worker, std::vector<Recovered> recovered);
+
+  // Keeps events of worker `from` and calls `kept` on it when they are durable.
+  void keep(size_t from, EventBatch batch, Job kept);
+  void read_events(TenantId tenant, submission::EventQuery query,
+                   submission::Answer<submission::EventPage> answer);
+
+  // A write to the spool failed: what was accepted is safe, nothing new can be. Calls what
+  // when_failed() gave, once.
+  void spool_failed();
+  void when_failed(Job call) { on_failure_ = std::move(call); }
+
+  // Stopping: the last marks, then both logs.
+  void close(Job done);
+
+ private:
+  Control(Shared& shared, Loop& loop);
+  Result<void> read_marks();
+  void write_marks();
+  void publish_campaign(const queue::CampaignInfo& info, Job done);
+  void publish_key(const KeyInfo& key);
+  void remove_campaign(CampaignId id);
+  void broadcast(std::function<void(Worker&)> call, Job done);
+  void keep_complete(queue::EventFacts facts, Job done);
+  void sync_events();
+
+  struct EventWait;
+  void read_for(std::unique_ptr<EventWait> wait);
+  void on_page(std::unique_ptr<EventWait> wait, Result<spool::EventPage, spool::EventsGone> page);
+  void wake_readers();
+
+  Shared& shared_;
+  Loop& loop_;
+  Worker* worker_ = nullptr;
+  std::unique_ptr<Registry> registry_;
+  std::unique_ptr<spool::EventLog> events_;
+  // Kept with the events that are durable; written to a file now and then.
+  std::map<SliceNumber, spool::Position> marks_;
+  std::map<SliceNumber, spool::Position> marks_written_;
+  bool writing_marks_ = false;
+  Timer marks_timer_;
+  std::vector<Job> kept_;  // of what was appended since the last sync was asked for
+  bool sync_asked_ = false;
+  std::vector<std::unique_ptr<EventWait>> waits_;
+  Timer waits_timer_;
+  Job on_failure_;
+};
+
+}  // namespace postring::engine

@@ -1,0 +1,397 @@
+#include "engine/operator_routes.h"
+
+#include <simdjson.h>
+
+#include "base/base64.h"
+#include "base/json_writer.h"
+#include "base/time_text.h"
+#include "http/problem.h"
+#include "io/entropy.h"
+#include "io/file.h"
+#include "mail/address.h"
+#include "mail/content_source.h"
+#include "mail/id_text.h"
+
+namespace postring::engine {
+namespace {
+
+constexpr uint64_t kBodyMax = 1u << 20;
+constexpr size_t kLanesShown = 100;
+constexpr size_t kTenantNameMax = 64;
+
+void respond_json(const http::ExchangePtr& exchange, std::string json) {
+  http::Response response;
+  response.body = std::move(json);
+  exchange->respond(std::move(response));
+}
+
+void respond_problem(const http::ExchangePtr& exchange, uint16_t status, std::string detail,
+                     std::string extra = {}) {
+  http::Problem problem;
+  problem.status = status;
+  problem.detail = std::move(detail);
+  problem.extra = std::move(extra);
+  exchange->respond(http::problem(problem));
+}
+
+// The text of a member of a JSON object; empty where there is none.
+std::string text_of(const std::string& body, std::string_view name) {
+  simdjson::dom::parser parser;
+  std::string_view text;
+  if (parser.parse(body)[name].get(text) != simdjson::SUCCESS) return {};
+  return std::string(text);
+}
+
+uint8_t scopes_of(const std::string& body) {
+  simdjson::dom::parser parser;
+  simdjson::dom::array names;
+  if (parser.parse(body)["scopes"].get(names) != simdjson::SUCCESS) return 0;
+  uint8_t scopes = 0;
+  for (simdjson::dom::element element : names) {
+    std::string_view name;
+    if (element.get(name) != simdjson::SUCCESS) return 0;
+    uint8_t scope = name == "submit" ? kScopeSubmit
+                    : name == "read" ? kScopeRead
+                    : name == "admin" ? kScopeAdmin
+                                      : 0;
+    if (scope == 0) return 0;
+    scopes |= scope;
+  }
+  return scopes;
+}
+
+bool is_tenant_name(std::string_view name) {
+  if (name.empty() || name.size() > kTenantNameMax) return false;
+  for (char c : name) {
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (!letter && !(c >= '0' && c <= '9') && c != '_' && c != '-' && c != '.') return false;
+  }
+  return true;
+}
+
+void write_key(JsonWriter& json, const KeyInfo& key) {
+  json.field("id", mail::id_text(key.id)).field("tenant", key.tenant_name);
+  json.key("scopes").array();
+  if (key.scopes & kScopeSubmit) json.value("submit");
+  if (key.scopes & kScopeRead) json.value("read");
+  if (key.scopes & kScopeAdmin) json.value("admin");
+  json.end().field("hint", key.hint).field("created", rfc3339(key.created_at));
+}
+
+std::string new_secret() {
+  std::string bytes(24, '\0');
+  fill_with_entropy(std::as_writable_bytes(std::span(bytes)));
+  return "pr_" + base64url(bytes);
+}
+
+void write_lane(JsonWriter& json, const delivery::LaneStatus& lane) {
+  json.object().field("source", lane.source).field("site", lane.site);
+  json.field("hold", delivery::name_of(lane.hold)).field_unless_empty("reason", lane.reason);
+  if (lane.until.is_set()) json.field("until", rfc3339(lane.until));
+  json.field("connections", lane.connections).field("connections_max", lane.connections_max);
+  json.field("destinations", lane.destinations).field("ready", lane.ready);
+  json.field("delivered", lane.delivered).end();
+}
+
+// What one worker adds to the status.
+struct WorkerStatus {
+  uint32_t index = 0;
+  std::vector<SliceNumber> slices;
+  delivery::Counters delivery;
+  queue::HomeStats homes;
+};
+
+WorkerStatus status_of(Worker& worker) {
+  WorkerStatus status;
+  status.index = worker.index();
+  status.delivery = worker.dispatch().counters();
+  for (const auto& home : worker.homes()) {
+    status.slices.push_back(home->slice());
+    queue::HomeStats stats = home->stats();
+    status.homes.recipients += stats.recipients;
+    status.homes.leased += stats.leased;
+    status.homes.bytes_on_disk += stats.bytes_on_disk;
+  }
+  return status;
+}
+
+}  // namespace
+
+OperatorRoutes::OperatorRoutes(Worker& worker, Control& control, reporting::Log& log,
+                               std::function<void()> stop)
+    : worker_(worker),
+      control_(control),
+      log_(log),
+      stop_(std::move(stop)),
+      api_(worker.loop(), worker.backend(), {}),
+      server_(worker.loop(), router_, http::Limits{}) {
+  api_.add_operator_routes(router_);
+  add_routes();
+}
+
+void OperatorRoutes::add_routes() {
+  using http::ExchangePtr;
+  using http::Method;
+  auto with_body = [](void (OperatorRoutes::*handler)(ExchangePtr, const std::string&),
+                      OperatorRoutes* self) {
+    return [handler, self](ExchangePtr exchange) {
+      exchange->collect_body(kBodyMax, [handler, self, exchange](std::string body) {
+        (self->*handler)(exchange, body);
+      });
+    };
+  };
+  router_.add(Method::get, "/operator/status", [this](ExchangePtr e) { status(std::move(e)); });
+  router_.add(Method::get, "/operator/lanes", [this](ExchangePtr e) { lanes(std::move(e)); });
+  router_.add(Method::get, "/operator/keys", [this](ExchangePtr e) { list_keys(std::move(e)); });
+  router_.add(Method::post, "/operator/keys", with_body(&OperatorRoutes::create_key, this));
+  router_.add(Method::remove, "/operator/keys/{id}",
+              [this](ExchangePtr e) { revoke_key(std::move(e)); });
+  router_.add(Method::post, "/operator/retry", with_body(&OperatorRoutes::retry, this));
+  router_.add(Method::post, "/operator/dns/flush", with_body(&OperatorRoutes::flush_dns, this));
+  router_.add(Method::post, "/operator/try", with_body(&OperatorRoutes::attempt, this));
+  router_.add(Method::get, "/operator/verp/{token}", [this](ExchangePtr e) { verp(std::move(e)); });
+  router_.add(Method::post, "/operator/reload", [this](ExchangePtr exchange) {
+    reload([exchange](Reloaded reloaded) {
+      if (reloaded.applied) return respond_json(exchange, std::move(reloaded.json));
+      respond_problem(exchange, 422, "the configuration was not changed: it has mistakes",
+                      std::move(reloaded.json));
+    });
+  });
+  router_.add(Method::post, "/operator/stop", [this](ExchangePtr exchange) {
+    http::Response response;
+    response.status = 202;
+    response.body = JsonWriter().object().field("stopping", true).end().take();
+    exchange->respond(std::move(response));
+    stop_();
+  });
+}
+
+void OperatorRoutes::status(http::ExchangePtr exchange) {
+  worker_.ask_all<WorkerStatus>(
+      [](Worker& there, auto reply) { reply(status_of(there)); },
+      [this, exchange](std::vector<WorkerStatus> all) {
+        const Shared& shared = worker_.shared();
+        JsonWriter json;
+        json.object().field("version", POSTRING_VERSION).field("hostname", shared.hostname);
+        json.field("started", rfc3339(shared.started_at));
+        json.field("uptime_s", (worker_.loop().wall_now() - shared.started_at).whole_seconds());
+        json.key("divert");
+        if (const auto& divert = worker_.config().divert) {
+          json.value(divert->host + ":" + std::to_string(divert->port));
+        } else {
+          json.null();
+        }
+        delivery::Counters sum;
+        uint64_t waiting = 0, in_flight = 0, bytes = 0;
+        json.key("workers").array();
+        for (const WorkerStatus& one : all) {
+          sum += one.delivery;
+          waiting += one.homes.recipients - one.homes.leased;
+          in_flight += one.homes.leased;
+          bytes += one.homes.bytes_on_disk;
+          json.object().field("worker", one.index).key("slices").array();
+          for (SliceNumber slice : one.slices) json.value(slice);
+          json.end().field("connections", one.delivery.connections);
+          json.field("lanes", one.delivery.lanes);
+          json.field("queued", one.homes.recipients - one.homes.leased);
+          json.field("in_flight", one.homes.leased).end();
+        }
+        json.end().key("totals").object();
+        json.field("waiting", waiting).field("in_flight", in_flight);
+        json.field("delivered", sum.delivered).field("deferred", sum.deferred);
+        json.field("bounced", sum.bounced).field("expired", sum.expired).end();
+        json.key("spool").object().field("dir", shared.spool_dir).field("bytes", bytes);
+        json.field("free_bytes", free_space(shared.spool_dir).value_or(0)).end();
+        json.end();
+        respond_json(exchange, json.take());
+      });
+}
+
+void OperatorRoutes::lanes(http::ExchangePtr exchange) {
+  worker_.ask_all<std::vector<delivery::LaneStatus>>(
+      [](Worker& there, auto reply) { reply(there.dispatch().lanes(kLanesShown)); },
+      [exchange](std::vector<std::vector<delivery::LaneStatus>> all) {
+        JsonWriter json;
+        json.object().key("lanes").array();
+        for (const auto& of_worker : all) {
+          for (const delivery::LaneStatus& lane : of_worker) write_lane(json, lane);
+        }
+        json.end().end();
+        respond_json(exchange, json.take());
+      });
+}
+
+void OperatorRoutes::create_key(http::ExchangePtr exchange, const std::string& body) {
+  std::string tenant = text_of(body, "tenant");
+  uint8_t scopes = scopes_of(body);
+  if (!is_tenant_name(tenant)) {
+    return respond_problem(exchange, 422,
+                           "\"tenant\" must be 1 to 64 letters, digits, '.', '_' and '-'");
+  }
+  if (scopes == 0) {
+    return respond_problem(exchange, 422, "\"scopes\" must name some of submit, read and admin");
+  }
+  control_.registry().ensure_tenant(
+      tenant, [this, exchange, scopes](Result<TenantId, RegistryError> id) {
+        if (!id) return respond_problem(exchange, 500, name_of(id.error()));
+        std::string secret = new_secret();
+        control_.registry().create_key(
+            *id, scopes, sha256(secret), secret.substr(0, 7),
+            [exchange, secret](Result<KeyInfo, RegistryError> key) {
+              if (!key) return respond_problem(exchange, 500, name_of(key.error()));
+              JsonWriter json;
+              json.object();
+              write_key(json, *key);
+              json.field("key", secret).end();
+              respond_json(exchange, json.take());
+            });
+      });
+}
+
+void OperatorRoutes::list_keys(http::ExchangePtr exchange) {
+  std::string_view tenant = exchange->request().query_value("tenant");
+  JsonWriter json;
+  json.object().key("keys").array();
+  for (const KeyInfo& key : control_.registry().keys()) {
+    if (!tenant.empty() && key.tenant_name != tenant) continue;
+    json.object();
+    write_key(json, key);
+    json.end();
+  }
+  json.end().end();
+  respond_json(exchange, json.take());
+}
+
+void OperatorRoutes::revoke_key(http::ExchangePtr exchange) {
+  auto id = mail::parse_id(exchange->request().parameter("id"));
+  if (!id) return respond_problem(exchange, 404, "there is no such key");
+  control_.registry().revoke_key(*id, [this, exchange](Result<KeyInfo, RegistryError> key) {
+    if (!key && key.error() == RegistryError::not_found) {
+      return respond_problem(exchange, 404, "there is no such key");
+    }
+    if (!key) return respond_problem(exchange, 500, name_of(key.error()));
+    JsonWriter json;
+    json.object().field("id", mail::id_text(key->id));
+    json.field("revoked", rfc3339(worker_.loop().wall_now())).end();
+    respond_json(exchange, json.take());
+  });
+}
+
+void OperatorRoutes::retry(http::ExchangePtr exchange, const std::string& body) {
+  std::string domain = text_of(body, "domain");
+  if (domain.empty()) return respond_problem(exchange, 422, "\"domain\" is missing");
+  worker_.ask_all<uint64_t>(
+      [domain](Worker& there, auto reply) {
+        there.dispatch().retry_now(domain);
+        there.retry_now(domain, std::move(reply));
+      },
+      [exchange, domain](std::vector<uint64_t> counts) {
+        uint64_t sum = 0;
+        for (uint64_t count : counts) sum += count;
+        JsonWriter json;
+        json.object().field("domain", domain).field("recipients", sum).end();
+        respond_json(exchange, json.take());
+      });
+}
+
+void OperatorRoutes::flush_dns(http::ExchangePtr exchange, const std::string& body) {
+  std::string name = text_of(body, "name");
+  if (name.empty()) return respond_problem(exchange, 422, "\"name\" is missing");
+  worker_.ask_all<bool>(
+      [name](Worker& there, auto reply) { reply(there.resolver().flush(name)); },
+      [exchange, name](std::vector<bool> flushed) {
+        int sum = 0;
+        for (bool one : flushed) sum += one ? 1 : 0;
+        JsonWriter json;
+        json.object().field("name", name).field("flushed", sum).end();
+        respond_json(exchange, json.take());
+      });
+}
+
+void OperatorRoutes::attempt(http::ExchangePtr exchange, const std::string& body) {
+  auto address = mail::parse_address(text_of(body, "address"));
+  if (!address) return respond_problem(exchange, 422, "\"address\": " + address.error().message);
+  auto text_or = [&body](std::string_view name, std::string otherwise) {
+    std::string text = text_of(body, name);
+    return text.empty() ? otherwise : text;
+  };
+  mail::ContentSource source;
+  source.from = text_or("from", "postmaster@" + worker_.shared().hostname);
+  source.subject = text_or("subject", "postring test");
+  source.text = text_or("text", "This message was sent by 'postring try'.\n");
+  source.unsubscribe = "none";
+  source.merge = false;
+  auto content = mail::compile_content(source);
+  if (!content) return respond_problem(exchange, 422, content.error().message);
+  delivery::TrialRequest request;
+  request.address = std::string(address->text());
+  request.content = std::move(*content);
+  request.source = text_of(body, "source");
+  request.accepted_at = worker_.loop().wall_now();
+  worker_.dispatch().attempt(std::move(request), [exchange](delivery::TrialResult result) {
+    const queue::Report& report = result.report;
+    JsonWriter json;
+    json.object().field("outcome", name_of(report.outcome)).field("stage", name_of(report.stage));
+    json.field("code", report.reply.code).field("reply", report.reply.text);
+    json.field("source", report.source).field("remote_host", report.remote_host);
+    json.field("remote_address", report.remote_address);
+    json.field("duration_ms", report.duration.whole_ms()).key("transcript").array();
+    for (const std::string& line : result.transcript) {
+      std::string_view from = line.starts_with('>') ? "us" : line.starts_with('<') ? "them" : "note";
+      json.object().field("from", from).field("text", line.substr(2)).end();
+    }
+    json.end().end();
+    respond_json(exchange, json.take());
+  });
+}
+
+void OperatorRoutes::verp(http::ExchangePtr exchange) {
+  auto id = mail::verp_decode(std::span(&worker_.shared().verp_key, 1),
+                              exchange->request().parameter("token"));
+  if (!id) return respond_problem(exchange, 422, "this token was not made here, or was altered");
+  JsonWriter json;
+  json.object().field("campaign", mail::id_text(id->campaign));
+  json.field("recipient", mail::id_text(id->recipient));
+  if (const queue::CampaignInfo* info = control_.registry().find(id->campaign)) {
+    json.field("tenant", info->tenant_name);
+  }
+  json.end();
+  respond_json(exchange, json.take());
+}
+
+void OperatorRoutes::reload(std::move_only_function<void(Reloaded)> done) {
+  auto config = load_config(worker_.shared().config_file);
+  if (!config) {
+    JsonWriter json;
+    json.array();
+    for (const ConfigMistake& mistake : config.error()) {
+      log_.error("configuration", {{"mistake", mistake.text()}});
+      json.object().field("file", mistake.file).field("line", mistake.line);
+      json.field("key", mistake.key).field("message", mistake.message).end();
+    }
+    json.end();
+    return done({false, "\"mistakes\":" + json.take()});
+  }
+  JsonWriter json;
+  json.object().field("applied", true).key("changes").array();
+  for (const ConfigChange& change : config_diff(worker_.config(), *config)) {
+    log_.info("configuration", {{"key", change.key}, {"before", change.before},
+                                {"after", change.after},
+                                {"applies", change.needs_restart ? "after a restart" : "now"}});
+    json.object().field("key", change.key).field("before", change.before);
+    json.field("after", change.after).field("needs_restart", change.needs_restart).end();
+  }
+  json.end().end();
+  log_.set_level(config->log_level);
+  auto shared_config = std::make_shared<const Config>(std::move(*config));
+  worker_.ask_all<bool>(
+      [shared_config](Worker& there, auto reply) {
+        there.reconfigure(*shared_config);
+        reply(true);
+      },
+      [done = std::move(done), text = json.take()](std::vector<bool>) mutable {
+        done({true, std::move(text)});
+      });
+}
+
+}  // namespace postring::engine

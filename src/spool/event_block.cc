@@ -1,0 +1,110 @@
+#include "spool/event_block.h"
+
+#include <zstd.h>
+
+#include <span>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/crc32c.h"
+
+namespace postring::spool {
+namespace {
+
+constexpr std::string_view kMagic = "postring events\n";
+// Fast: a block is compressed on the worker, between two deliveries.
+constexpr int kCompressionLevel = 1;
+constexpr uint32_t kRawSizeMax = 64u << 20;
+
+uint32_t checksum_of(std::string_view bytes) {
+  return crc32c(std::as_bytes(std::span(bytes.data(), bytes.size())));
+}
+
+}  // namespace
+
+std::string encode_event_header(const EventHeader& header) {
+  std::string bytes(kMagic);
+  ByteWriter writer(bytes);
+  writer.fixed<uint32_t>(header.version);
+  writer.fixed<uint32_t>(0);
+  writer.fixed<uint64_t>(header.first);
+  writer.fixed<int64_t>(header.created.us);
+  writer.fixed<uint32_t>(0);
+  writer.fixed<uint32_t>(checksum_of(bytes));
+  CHECK(bytes.size() == kEventHeaderSize);
+  return bytes;
+}
+
+std::optional<EventHeader> decode_event_header(std::string_view bytes) {
+  if (bytes.size() < kEventHeaderSize || !bytes.starts_with(kMagic)) return std::nullopt;
+  ByteReader reader(bytes.substr(kMagic.size(), kEventHeaderSize - kMagic.size()));
+  EventHeader header;
+  header.version = reader.fixed<uint32_t>();
+  reader.fixed<uint32_t>();
+  header.first = reader.fixed<uint64_t>();
+  header.created.us = reader.fixed<int64_t>();
+  reader.fixed<uint32_t>();
+  if (reader.fixed<uint32_t>() != checksum_of(bytes.substr(0, kEventHeaderSize - 4))) {
+    return std::nullopt;
+  }
+  return header;
+}
+
+std::string encode_event_block(std::string_view raw, uint32_t entries, uint64_t first) {
+  std::string frame(ZSTD_compressBound(raw.size()), '\0');
+  size_t size =
+      ZSTD_compress(frame.data(), frame.size(), raw.data(), raw.size(), kCompressionLevel);
+  CHECK(!ZSTD_isError(size));
+  std::string covered;
+  ByteWriter writer(covered);
+  writer.fixed<uint32_t>(static_cast<uint32_t>(size));
+  writer.fixed<uint32_t>(static_cast<uint32_t>(raw.size()));
+  writer.fixed<uint32_t>(entries);
+  writer.fixed<uint64_t>(first);
+  writer.raw(std::string_view(frame).substr(0, size));
+  std::string block;
+  ByteWriter whole(block);
+  whole.fixed<uint32_t>(checksum_of(covered));
+  whole.raw(covered);
+  return block;
+}
+
+std::optional<EventBlockHeader> decode_event_block_header(std::string_view bytes) {
+  ByteReader reader(bytes);
+  EventBlockHeader header;
+  header.checksum = reader.fixed<uint32_t>();
+  header.size = reader.fixed<uint32_t>();
+  header.raw_size = reader.fixed<uint32_t>();
+  header.entries = reader.fixed<uint32_t>();
+  header.first = reader.fixed<uint64_t>();
+  bool plausible = reader.ok() && header.size > 0 && header.entries > 0 && header.first > 0 &&
+                   header.raw_size <= kRawSizeMax &&
+                   header.size <= ZSTD_compressBound(header.raw_size);
+  if (!plausible) return std::nullopt;
+  return header;
+}
+
+std::optional<std::string> decode_event_block(const EventBlockHeader& header,
+                                              std::string_view block) {
+  if (block.size() != kEventBlockHeaderSize + header.size) return std::nullopt;
+  if (checksum_of(block.substr(4)) != header.checksum) return std::nullopt;
+  std::string_view frame = block.substr(kEventBlockHeaderSize);
+  std::string raw(header.raw_size, '\0');
+  size_t size = ZSTD_decompress(raw.data(), raw.size(), frame.data(), frame.size());
+  if (ZSTD_isError(size) || size != raw.size()) return std::nullopt;
+  return raw;
+}
+
+std::optional<std::vector<std::string_view>> split_events(std::string_view raw, uint32_t count) {
+  std::vector<std::string_view> entries;
+  entries.reserve(count);
+  ByteReader reader(raw);
+  for (uint32_t i = 0; i < count; ++i) {
+    auto size = reader.fixed<uint32_t>();
+    entries.push_back(reader.raw(size));
+  }
+  if (!reader.done()) return std::nullopt;
+  return entries;
+}
+
+}  // namespace postring::spool

@@ -1,0 +1,97 @@
+// EventLog: what happened, for readers outside, in segments of its own with a retention of its own.
+//
+//   auto events = EventLog::open(loop, "/var/spool/postring/events", options);   // recovers
+//   (*events)->append(entry);                    // opaque bytes; numbered from 1, in this order
+//   (*events)->sync_soon([](bool ok) { ... });   // ok: everything appended before is durable
+//   (*events)->read(from, bytes_max, [](Result<EventPage, EventsGone> page) { ... });
+//
+// A cursor is the number of the next entry. Readers see durable entries only, and hold nothing back:
+// a segment goes when it is older than `keep` or when all together are larger than `keep_bytes`; who
+// wanted what it held is told how much was missed.
+//
+// A segment ("00000000000000000001.events", named by its first entry) is a header and blocks:
+//
+//     header  "postring events\n" version:u32 zero:u32 first:u64 created_us:u64 zero:u32 crc32c:u32
+//     block   crc32c:u32 size:u32 raw_size:u32 entries:u32 first:u64 zstd frame of `size` bytes
+//     frame   (length:u32 entry)*          the checksum covers the block from its byte 4 on
+//
+// A block is what was appended between two syncs, at most kEventBlockBytes. A torn tail is cut off
+// at open: nobody was told it is durable. After a failed write or sync the log is poisoned: every
+// waiter gets false. Reading and decompressing happen in offload.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "io/loop.h"
+
+namespace postring::spool {
+
+constexpr uint32_t kEventEntryMax = 1u << 20;
+constexpr uint64_t kEventBlockBytes = 1u << 20;  // before compression
+constexpr uint64_t kEventSegmentBytesDefault = 64u << 20;
+constexpr uint32_t kEventFormatVersion = 1;
+
+struct EventLogOptions {
+  uint64_t segment_bytes = kEventSegmentBytesDefault;
+  Duration keep = Duration::days(7);
+  uint64_t keep_bytes = uint64_t{10} << 30;
+};
+
+// The reader asked for entries that are no longer kept.
+struct EventsGone {
+  uint64_t oldest = 1;  // what can be read from
+  uint64_t missed = 0;  // entries between
+};
+
+// Entries from `first` on, without a gap; none where the end was reached.
+struct EventPage {
+  uint64_t first = 0;
+  uint64_t next = 0;  // the cursor behind them
+  std::vector<char> bytes;  // what the entries point into; moves with them
+  std::vector<std::string_view> entries;
+  std::string problem;  // damage was met: what lay there is left out
+};
+
+class EventLog {
+ public:
+  // Blocks. The error names the file and what is wrong.
+  static Result<std::unique_ptr<EventLog>> open(Loop& loop, std::string folder,
+                                                EventLogOptions options);
+  ~EventLog();
+  EventLog(const EventLog&) = delete;
+  EventLog& operator=(const EventLog&) = delete;
+
+  void append(std::string_view entry);
+  // The callback runs in a later turn.
+  void sync_soon(std::move_only_function<void(bool ok)> callback);
+  bool poisoned() const;
+
+  uint64_t oldest() const;  // the first entry that is kept
+  uint64_t end() const;     // the cursor behind the last durable entry
+  uint64_t bytes() const;   // on disk
+
+  // From entry number `from` (0: the oldest), whole blocks of about `bytes_max` bytes of entries.
+  // Several reads may be asked for at a time. The callback runs in a later turn.
+  using ReadCallback = std::move_only_function<void(Result<EventPage, EventsGone>)>;
+  void read(uint64_t from, uint64_t bytes_max, ReadCallback callback);
+
+  // New limits; what is beyond them goes.
+  void set_retention(Duration keep, uint64_t keep_bytes);
+
+  // Syncs what was appended, then calls back and takes nothing more.
+  void close(std::move_only_function<void(bool ok)> callback);
+
+ private:
+  struct State;
+  explicit EventLog(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace postring::spool
