@@ -14,6 +14,8 @@ namespace {
 
 constexpr uint64_t kPageBytes = 1u << 20;
 constexpr uint64_t kMarksFileMax = 16u << 20;
+// Campaigns, keys and answers are little beside the mail.
+constexpr uint64_t kControlSegmentBytes = 4u << 20;
 
 }  // namespace
 
@@ -39,7 +41,7 @@ Result<std::unique_ptr<Control>> Control::open(Shared& shared, Loop& loop) {
   std::unique_ptr<Control> control(new Control(shared, loop));
   RegistryOptions options;
   options.spool_id = shared.spool_id;
-  options.segment_bytes = shared.config.spool.segment_size;
+  options.segment_bytes = std::min(shared.config.spool.segment_size, kControlSegmentBytes);
   options.kept = shared.config.spool.campaign_age;
   auto registry = Registry::open(loop, shared.spool_dir + "/control", options);
   if (!registry) return std::unexpected(registry.error());

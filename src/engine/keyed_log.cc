@@ -59,24 +59,67 @@ Result<std::unique_ptr<KeyedLog>> KeyedLog::open(Loop& loop, std::string folder,
 bool KeyedLog::put(const std::string& key, std::string_view value) {
   scratch_.clear();
   spool::encode(spool::Entry{key, value}, scratch_);
-  auto place = log_->append(spool::Entry::kType, scratch_, spool::Room::outcome);
-  if (!place) return false;
-  places_[key] = *place;
-  return true;
+  return write(spool::Entry::kType, key);
 }
 
 bool KeyedLog::erase(const std::string& key) {
-  auto known = places_.find(key);
-  if (known == places_.end()) return true;
+  if (waiting_.empty() && !places_.contains(key)) return true;
   scratch_.clear();
   spool::encode(spool::EntryErased{key}, scratch_);
-  if (!log_->append(spool::EntryErased::kType, scratch_, spool::Room::outcome)) return false;
-  places_.erase(known);
+  return write(spool::EntryErased::kType, key);
+}
+
+// What is in scratch_, now or when there is room.
+bool KeyedLog::write(spool::RecordType type, const std::string& key) {
+  if (waiting_.empty() && append(type, key, scratch_)) return true;
+  bool room_comes = !log_->poisoned() && !log_->disk_full();
+  if (!room_comes || waiting_.size() == kWaitingMax) return false;
+  waiting_.push_back({type, key, scratch_});
+  if (waiting_.size() > 1) return true;
+  log_->when_room([weak = std::weak_ptr<KeyedLog*>(self_)] {
+    if (auto self = weak.lock()) (*self)->write_waiting();
+  });
   return true;
 }
 
+bool KeyedLog::append(spool::RecordType type, const std::string& key, std::string_view payload) {
+  auto place = log_->append(type, payload, spool::Room::outcome);
+  if (!place) return false;
+  if (type == spool::Entry::kType) {
+    places_[key] = *place;
+  } else {
+    places_.erase(key);
+  }
+  return true;
+}
+
+void KeyedLog::write_waiting() {
+  while (!waiting_.empty()) {
+    const Waiting& next = waiting_.front();
+    if (!append(next.type, next.key, next.payload)) break;
+    waiting_.pop_front();
+  }
+  bool stuck = log_->poisoned() || log_->disk_full();
+  if (!waiting_.empty() && !stuck) {
+    log_->when_room([weak = std::weak_ptr<KeyedLog*>(self_)] {
+      if (auto self = weak.lock()) (*self)->write_waiting();
+    });
+    return;
+  }
+  bool all_written = waiting_.empty();
+  waiting_.clear();
+  for (auto& callback : std::exchange(waiting_syncs_, {})) {
+    if (all_written) {
+      log_->sync_soon(std::move(callback));
+    } else {
+      loop_.defer([callback = std::move(callback)]() mutable { callback(false); });
+    }
+  }
+}
+
 void KeyedLog::sync(std::move_only_function<void(bool ok)> callback) {
-  log_->sync_soon(std::move(callback));
+  if (waiting_.empty()) return log_->sync_soon(std::move(callback));
+  waiting_syncs_.push_back(std::move(callback));
 }
 
 // An erasure need not be copied: nothing older than the oldest segment could bring its name back.

@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "io/loop.h"
@@ -22,6 +23,8 @@
 #include "spool/log.h"
 
 namespace postring::engine {
+
+constexpr size_t kWaitingMax = 65'536;
 
 class KeyedLog {
  public:
@@ -33,7 +36,8 @@ class KeyedLog {
                                                 spool::LogOptions options, const Visitor& visitor);
   ~KeyedLog();
 
-  // False where it cannot be written: the disk is full, or the log failed.
+  // False where it cannot be written: the disk is full, or the log failed. While the log prepares
+  // room, what is put waits here, in order, at most kWaitingMax records.
   bool put(const std::string& key, std::string_view value);
   bool erase(const std::string& key);
   // The callback runs in a later turn.
@@ -46,6 +50,9 @@ class KeyedLog {
  private:
   explicit KeyedLog(Loop& loop);
   void tick();
+  bool write(spool::RecordType type, const std::string& key);
+  bool append(spool::RecordType type, const std::string& key, std::string_view payload);
+  void write_waiting();
   void copy(const spool::RecordView& record);
   void scanned(bool ok);
 
@@ -54,6 +61,12 @@ class KeyedLog {
   std::map<std::string, spool::Position, std::less<>> places_;
   std::shared_ptr<KeyedLog*> self_;
   std::string scratch_;
+  struct Waiting {
+    spool::RecordType type;
+    std::string key, payload;
+  };
+  std::deque<Waiting> waiting_;
+  std::vector<std::move_only_function<void(bool ok)>> waiting_syncs_;  // for all that waits
   Timer timer_;
   bool reclaiming_ = false;
   bool copied_all_ = false;

@@ -2,15 +2,14 @@
 
 #include <simdjson.h>
 
-#include "base/base64.h"
 #include "base/json_writer.h"
 #include "base/time_text.h"
 #include "http/problem.h"
-#include "io/entropy.h"
 #include "io/file.h"
 #include "mail/address.h"
 #include "mail/content_source.h"
 #include "mail/id_text.h"
+#include "submission/keys.h"
 
 namespace postring::engine {
 namespace {
@@ -76,12 +75,6 @@ void write_key(JsonWriter& json, const KeyInfo& key) {
   if (key.scopes & kScopeRead) json.value("read");
   if (key.scopes & kScopeAdmin) json.value("admin");
   json.end().field("hint", key.hint).field("created", rfc3339(key.created_at));
-}
-
-std::string new_secret() {
-  std::string bytes(24, '\0');
-  fill_with_entropy(std::as_writable_bytes(std::span(bytes)));
-  return "pr_" + base64url(bytes);
 }
 
 void write_lane(JsonWriter& json, const delivery::LaneStatus& lane) {
@@ -234,9 +227,9 @@ void OperatorRoutes::create_key(http::ExchangePtr exchange, const std::string& b
   control_.registry().ensure_tenant(
       tenant, [this, exchange, scopes](Result<TenantId, RegistryError> id) {
         if (!id) return respond_problem(exchange, 500, name_of(id.error()));
-        std::string secret = new_secret();
+        std::string secret = submission::make_key();
         control_.registry().create_key(
-            *id, scopes, sha256(secret), secret.substr(0, 7),
+            *id, scopes, *submission::hash_key(secret), secret.substr(0, submission::kKeyHintBytes),
             [exchange, secret](Result<KeyInfo, RegistryError> key) {
               if (!key) return respond_problem(exchange, 500, name_of(key.error()));
               JsonWriter json;
