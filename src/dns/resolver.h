@@ -39,7 +39,8 @@ struct ResolverOptions {
   Duration negative_ttl_max = Duration::hours(1);
   Duration failure_ttl = Duration::seconds(30);  // a failed question is not repeated before
   Duration stale_max = Duration::days(1);
-  bool ipv6 = true;  // ask for AAAA
+  bool ipv6 = true;       // ask for AAAA
+  uint16_t mx_port = 25;  // where hosts that DNS names take mail
 };
 
 struct ResolverStats {

@@ -66,6 +66,7 @@ dns::ResolverOptions resolver_options(const Config& config) {
   options.names_in_flight_max = config.dns.names_in_flight;
   options.cache_records_max = config.dns.cache_names;
   options.negative_ttl_max = config.dns.negative_ttl_max;
+  options.mx_port = config.delivery.port;
   return options;
 }
 
