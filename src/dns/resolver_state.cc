@@ -196,11 +196,10 @@ void Resolver::State::walk_mx(Walk& walk) {
       }
       for (const Record& record : mx.answer->set->records)
         if (is_host_name(record.text))
-          r.hosts.push_back(
-              {.name = record.text,
-               .preference = record.preference,
-               .port = options_.mx_port,
-               .addresses = {}});
+          r.hosts.push_back({.name = record.text,
+                             .preference = record.preference,
+                             .port = options_.mx_port,
+                             .addresses = {}});
       if (r.hosts.empty()) {
         r.kind = Resolution::Kind::no_address;
         r.reason = "the MX of " + walk.job.domain + " name no valid host";
@@ -267,7 +266,8 @@ void Resolver::State::conclude(Walk& walk) {
   // The site is the whole set, so that a host that cannot be looked up today does not change it.
   std::vector<std::string> names;
   for (const MailHost& host : r.hosts)
-    names.push_back(host.port == options_.mx_port ? host.name : host.name + ":" + std::to_string(host.port));
+    names.push_back(host.port == options_.mx_port ? host.name
+                                                  : host.name + ":" + std::to_string(host.port));
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) r.site += (r.site.empty() ? "" : ",") + name;
   std::erase_if(r.hosts, [](const MailHost& host) { return host.addresses.empty(); });

@@ -25,17 +25,19 @@ Refused refused(Refusal why, std::string detail) {
 Refused refused(RegistryError error, std::string_view what) {
   std::string name(what);
   switch (error) {
-    case RegistryError::not_found: return refused(Refusal::not_found, "there is no such " + name);
+    case RegistryError::not_found:
+      return refused(Refusal::not_found, "there is no such " + name);
     case RegistryError::wrong_state:
       return refused(Refusal::wrong_state, "the " + name + "'s state does not allow this");
     case RegistryError::key_busy:
       return refused(Refusal::key_busy,
                      "the first request with this Idempotency-Key is still at work");
     case RegistryError::key_reused:
-      return refused(Refusal::key_reused,
-                     "this Idempotency-Key came with another request before");
-    case RegistryError::busy: return refused(Refusal::busy, "a table is full: try again later");
-    case RegistryError::failed: break;
+      return refused(Refusal::key_reused, "this Idempotency-Key came with another request before");
+    case RegistryError::busy:
+      return refused(Refusal::busy, "a table is full: try again later");
+    case RegistryError::failed:
+      break;
   }
   return refused(Refusal::failed, "the spool cannot be written");
 }
@@ -46,10 +48,12 @@ Refused refused(queue::SubmitError error) {
     case SubmitError::disk_full:
       return refused(Refusal::no_space, "the spool's disk is filling: delivery has what is left");
     case SubmitError::busy:
-    case SubmitError::no_mail: return refused(Refusal::busy, "the spool is behind: try again later");
+    case SubmitError::no_mail:
+      return refused(Refusal::busy, "the spool is behind: try again later");
     case SubmitError::too_large:
       return refused(Refusal::invalid, "a recipient is larger than a record may be");
-    case SubmitError::failed: break;
+    case SubmitError::failed:
+      break;
   }
   return refused(Refusal::failed, "the spool cannot be written");
 }

@@ -1,7 +1,7 @@
 // EngineBackend: what the API asks, answered by this worker, the control worker and all homes.
 //
-// One per worker, in parts: campaigns (backend_campaigns.cc), batches (backend_batches.cc), messages
-// (backend_messages.cc), questions about recipients and events (backend_questions.cc).
+// One per worker, in parts: campaigns (backend_campaigns.cc), batches (backend_batches.cc),
+// messages (backend_messages.cc), questions about recipients and events (backend_questions.cc).
 #pragma once
 
 #include <memory>

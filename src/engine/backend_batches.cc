@@ -69,7 +69,8 @@ void EngineBackend::begin_batch(const Caller& caller, CampaignId campaign, const
       [tenant = info.tenant, campaign, key](Worker& there, auto reply) mutable {
         there.shared().control->registry().begin_batch(tenant, campaign, key, std::move(reply));
       },
-      [this, info, key, answer = std::move(answer)](Result<BatchBegun, RegistryError> begun) mutable {
+      [this, info, key,
+       answer = std::move(answer)](Result<BatchBegun, RegistryError> begun) mutable {
         if (!begun) return answer(std::unexpected(refused(begun.error(), "campaign")));
         if (begun->answered) {
           submission::BatchBegun earlier;
@@ -82,8 +83,7 @@ void EngineBackend::begin_batch(const Caller& caller, CampaignId campaign, const
                               Result<delivery::ContentRef> content) mutable {
               if (!content) {
                 give_up(worker_, info, key);
-                return answer(
-                    std::unexpected(refused(Refusal::failed, content.error().message)));
+                return answer(std::unexpected(refused(Refusal::failed, content.error().message)));
               }
               open_intake(worker_, std::move(info), std::move(key), std::move(*content),
                           std::move(answer));

@@ -49,8 +49,8 @@ void EngineBackend::with_counts(
   for (const queue::CampaignInfo& info : infos) ids.push_back(info.id);
   worker_.ask_all<std::vector<queue::Counts>>(
       [ids](Worker& there, auto reply) { reply(counts_at(there, ids)); },
-      [infos = std::move(infos), done = std::move(done)](
-          std::vector<std::vector<queue::Counts>> all) mutable {
+      [infos = std::move(infos),
+       done = std::move(done)](std::vector<std::vector<queue::Counts>> all) mutable {
         std::vector<submission::CampaignInfo> result;
         for (size_t i = 0; i < infos.size(); ++i) {
           queue::Counts sum;
@@ -80,8 +80,9 @@ void EngineBackend::create_campaign(const Caller& caller, const submission::Idem
   asked.digest = key.digest;
   // Nothing may refer to a content that is not durable.
   worker_.loop().offload().run(
-      [store = worker_.content_store(), id = asked.content,
-       bytes = std::move(campaign.content)] { return store.store(id, bytes); },
+      [store = worker_.content_store(), id = asked.content, bytes = std::move(campaign.content)] {
+        return store.store(id, bytes);
+      },
       [this, asked = std::move(asked), answer = std::move(answer)](Result<void> stored) mutable {
         if (!stored) {
           return answer(std::unexpected(refused(Refusal::failed, stored.error().message)));
@@ -108,9 +109,8 @@ void EngineBackend::command_campaign(const Caller& caller, CampaignId id,
   worker_.ask(
       kControlWorker,
       [tenant = tenant_filter(caller), id, command](Worker& there, auto reply) mutable {
-        there.shared().control->registry().command(tenant, id,
-                                                   static_cast<CampaignCommand>(command),
-                                                   std::move(reply));
+        there.shared().control->registry().command(
+            tenant, id, static_cast<CampaignCommand>(command), std::move(reply));
       },
       [this, answer = std::move(answer)](CampaignResult result) mutable {
         if (!result) return answer(std::unexpected(refused(result.error(), "campaign")));
@@ -127,9 +127,8 @@ void EngineBackend::get_campaign(const Caller& caller, CampaignId id,
   if (info == nullptr || (tenant != 0 && info->tenant != tenant)) {
     return answer(std::unexpected(refused(RegistryError::not_found, "campaign")));
   }
-  with_counts({*info}, [answer = std::move(answer)](auto infos) mutable {
-    answer(std::move(infos[0]));
-  });
+  with_counts({*info},
+              [answer = std::move(answer)](auto infos) mutable { answer(std::move(infos[0])); });
 }
 
 void EngineBackend::list_campaigns(const Caller& caller, CampaignId after, uint32_t limit,

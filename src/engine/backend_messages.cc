@@ -3,8 +3,8 @@
 #include "engine/control.h"
 
 // A single message: a batch of its own of 1 to kMessageRecipientsMax recipients, answered when it
-// is durable. Its content lies inline in its record where it is small, and is stored as a campaign's
-// where it is not.
+// is durable. Its content lies inline in its record where it is small, and is stored as a
+// campaign's where it is not.
 namespace postring::engine {
 
 using submission::Answer;
@@ -29,7 +29,8 @@ submission::MessageAccepted decode_accepted(std::string_view bytes) {
   accepted.batch = reader.varint();
   accepted.accepted_at.us = reader.signed_varint();
   uint64_t count = reader.varint();
-  for (uint64_t i = 0; i < count && reader.ok(); ++i) accepted.recipients.push_back(reader.varint());
+  for (uint64_t i = 0; i < count && reader.ok(); ++i)
+    accepted.recipients.push_back(reader.varint());
   return accepted;
 }
 
@@ -152,9 +153,7 @@ class MessageIntake : public std::enable_shared_from_this<MessageIntake> {
   void wait_or_refuse(queue::SubmitError error) {
     if (error != queue::SubmitError::busy || waits_ == kWaitsMax) return refuse(refused(error));
     ++waits_;
-    worker_.intake().when_room([self = shared_from_this()] {
-      self->submit();
-    });
+    worker_.intake().when_room([self = shared_from_this()] { self->submit(); });
   }
 
   void on_committed(Result<queue::Committed, queue::SubmitError> committed) {
@@ -177,8 +176,7 @@ class MessageIntake : public std::enable_shared_from_this<MessageIntake> {
         kControlWorker,
         [tenant = caller_.tenant, campaign = message_.campaign, key = key_.key,
          end = std::move(end)](Worker& there, auto reply) mutable {
-          there.shared().control->registry().finish_batch(tenant, campaign, key, 0,
-                                                          std::move(end));
+          there.shared().control->registry().finish_batch(tenant, campaign, key, 0, std::move(end));
           reply(true);
         },
         [told = std::move(told)](bool) mutable { told(); });

@@ -57,12 +57,11 @@ void explain(Worker& worker, queue::RecipientStatus status,
   queue::DestinationId destination = status.destination;
   submission::RecipientInfo info = to_api(std::move(status));
   if (!ask) return done(std::move(info));
-  worker.dispatch().explain(
-      destination, [info = std::move(info), done = std::move(done)](
-                       delivery::DestinationStatus held) mutable {
-        info.hold = destination_text(held);
-        done(std::move(info));
-      });
+  worker.dispatch().explain(destination, [info = std::move(info), done = std::move(done)](
+                                             delivery::DestinationStatus held) mutable {
+    info.hold = destination_text(held);
+    done(std::move(info));
+  });
 }
 
 using Infos = std::vector<submission::RecipientInfo>;
@@ -174,8 +173,8 @@ void EngineBackend::list_live(submission::RecipientQuery query, ListCursor curso
           Worker& there, auto reply) mutable {
         there.home_of(slice)->list(campaign, in_flight, after, limit, std::move(reply));
       },
-      [this, query, slice, next_slice, answer = std::move(answer)](
-          queue::StatusPage found) mutable {
+      [this, query, slice, next_slice,
+       answer = std::move(answer)](queue::StatusPage found) mutable {
         ListCursor next = found.next != 0 ? ListCursor{slice, found.next, false, ""}
                                           : ListCursor{next_slice, 0, false, ""};
         if (found.recipients.empty()) return list_live(query, next, std::move(answer));
@@ -198,8 +197,8 @@ void EngineBackend::get_batch(const Caller& caller, BatchId id,
   worker_.ask(
       owners[slice],
       [id](Worker& there, auto reply) { reply(there.home_of(slice_of(id))->batch(id)); },
-      [tenant = tenant_filter(caller), answer = std::move(answer)](
-          std::optional<queue::BatchStatus> status) mutable {
+      [tenant = tenant_filter(caller),
+       answer = std::move(answer)](std::optional<queue::BatchStatus> status) mutable {
         if (!status || (tenant != 0 && status->tenant != tenant)) {
           return answer(std::unexpected(refused(RegistryError::not_found, "batch")));
         }

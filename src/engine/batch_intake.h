@@ -1,9 +1,9 @@
 // BatchIntake: one batch on its way from the API into a home of this worker.
 //
-// begin: the registry looks at the idempotency key, the campaign's content is loaded, the home opens
-// a batch. append: into the home; when the home is busy the recipient waits here and the API pauses.
-// commit: the registry finds duplicates, the home makes the rest durable, the registry is told.
-// What goes away in between is discarded, and the registry is told that, too.
+// begin: the registry looks at the idempotency key, the campaign's content is loaded, the home
+// opens a batch. append: into the home; when the home is busy the recipient waits here and the API
+// pauses. commit: the registry finds duplicates, the home makes the rest durable, the registry is
+// told. What goes away in between is discarded, and the registry is told that, too.
 #pragma once
 
 #include <memory>

@@ -70,12 +70,14 @@ Result<void> Control::read_marks() {
   if (!file_exists(path)) return {};
   auto bytes = read_whole_file(path, kMarksFileMax);
   if (!bytes) return fail(path + " cannot be read: " + std::strerror(bytes.error()));
-  std::string_view body = std::string_view(*bytes).substr(0, bytes->size() - std::min<size_t>(4, bytes->size()));
+  std::string_view body =
+      std::string_view(*bytes).substr(0, bytes->size() - std::min<size_t>(4, bytes->size()));
   ByteReader tail(std::string_view(*bytes).substr(body.size()));
   if (tail.fixed<uint32_t>() != crc32c(std::as_bytes(std::span(body.data(), body.size()))) ||
       !tail.ok()) {
-    return fail(path + " is damaged: remove it to have all events that are still in the spool "
-                       "told again");
+    return fail(path +
+                " is damaged: remove it to have all events that are still in the spool "
+                "told again");
   }
   ByteReader reader(body);
   while (reader.ok() && !reader.done()) {
@@ -170,9 +172,8 @@ void Control::remove_campaign(CampaignId id) {
   broadcast([id](Worker& there) { there.campaigns().remove(id); },
             [this, content, used] {
               if (used) return;
-              loop_.offload().run([store = worker_->content_store(),
-                                   content] { store.remove(content); },
-                                  [] {});
+              loop_.offload().run(
+                  [store = worker_->content_store(), content] { store.remove(content); }, [] {});
             });
 }
 
@@ -288,8 +289,8 @@ void Control::on_page(std::unique_ptr<EventWait> wait,
     wait->page.next = std::to_string(std::max<uint64_t>(wait->from, 1));
     return wait->answer(std::move(wait->page));
   }
-  loop_.timers().arm(waits_timer_, waits_.empty() ? wait->until
-                                                  : std::min(wait->until, waits_timer_.when()));
+  loop_.timers().arm(waits_timer_,
+                     waits_.empty() ? wait->until : std::min(wait->until, waits_timer_.when()));
   waits_.push_back(std::move(wait));
 }
 
@@ -306,10 +307,11 @@ void Control::close(Job done) {
     events_->close([this, done = std::move(done)](bool) mutable {
       write_marks();
       // The last marks are on their way; offload ends in order.
-      loop_.offload().run([] {}, [this, done = std::move(done)]() mutable {
-        loop_.timers().disarm(marks_timer_);
-        done();
-      });
+      loop_.offload().run([] {},
+                          [this, done = std::move(done)]() mutable {
+                            loop_.timers().disarm(marks_timer_);
+                            done();
+                          });
     });
   });
 }

@@ -1,8 +1,9 @@
-// Control: what there is once in the process, on the control worker: the registry and the event log.
+// Control: what there is once in the process, on the control worker: the registry and the event
+// log.
 //
 // It gives campaigns' states and keys to every worker and knows when all of them have it, keeps the
-// events of all workers, and remembers up to where each slice's events are kept. Used on the control
-// worker only; others come through Worker::ask().
+// events of all workers, and remembers up to where each slice's events are kept. Used on the
+// control worker only; others come through Worker::ask().
 #pragma once
 
 #include <functional>

@@ -7,11 +7,13 @@
 // registry and the event log; every worker recovers its homes on its own thread, at the same time;
 // then all are wired and listen. What goes wrong on the way is said in words and ends the process.
 //
-// Stop (SIGTERM, SIGINT, POST /operator/stop): nothing new is taken; delivery ends its transactions,
-// waits for replies to sent contents no longer than [delivery] stop_wait and gives the rest back;
-// homes, event log and registry are synced and closed. A second signal changes nothing.
+// Stop (SIGTERM, SIGINT, POST /operator/stop): nothing new is taken; delivery ends its
+// transactions, waits for replies to sent contents no longer than [delivery] stop_wait and gives
+// the rest back; homes, event log and registry are synced and closed. A second signal changes
+// nothing.
 //
-// Reload (SIGHUP, POST /operator/reload): the whole file is judged first; all of it applies or none.
+// Reload (SIGHUP, POST /operator/reload): the whole file is judged first; all of it applies or
+// none.
 #pragma once
 
 #include <functional>

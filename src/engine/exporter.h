@@ -1,5 +1,5 @@
-// Exporter: takes the durable outcomes of a worker's homes, gives them the form of events, and hands
-// them to the event log of the control worker.
+// Exporter: takes the durable outcomes of a worker's homes, gives them the form of events, and
+// hands them to the event log of the control worker.
 //
 // Events of one turn travel together. When the event log has made them durable, the homes are told
 // (Home::exported), which lets them reclaim. At most kExportBytesMax are under way; what comes

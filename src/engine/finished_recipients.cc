@@ -77,8 +77,8 @@ struct Search : std::enable_shared_from_this<Search> {
         found.push_back(std::move(*info));
       }
     }
-    bool more = page->next < control->events().end() &&
-                found.size() < submission::kRecipientsPageMax;
+    bool more =
+        page->next < control->events().end() && found.size() < submission::kRecipientsPageMax;
     if (more) return read(page->next);
     done(std::move(found));
   }
@@ -129,23 +129,23 @@ void list_finished(Control& control, const submission::RecipientQuery& query,
   events.campaign = query.campaign;
   if (query.state) events.type = submission::name_of(*query.state);
   events.limit = query.limit;
-  control.read_events(
-      0, std::move(events),
-      [answer = std::move(answer)](Result<submission::EventPage, submission::Refused> page) mutable {
-        if (!page) return answer(std::unexpected(std::move(page.error())));
-        submission::RecipientPage result;
-        simdjson::dom::parser parser;
-        simdjson::dom::array events_found;
-        std::string array = "[" + page->events + "]";
-        if (parser.parse(array).get(events_found) == simdjson::SUCCESS) {
-          for (simdjson::dom::element event : events_found) {
-            auto info = recipient_of_event(simdjson::minify(event));
-            if (info) result.recipients.push_back(std::move(*info));
-          }
-        }
-        if (page->count > 0) result.next = "done-" + page->next;
-        answer(std::move(result));
-      });
+  control.read_events(0, std::move(events),
+                      [answer = std::move(answer)](
+                          Result<submission::EventPage, submission::Refused> page) mutable {
+                        if (!page) return answer(std::unexpected(std::move(page.error())));
+                        submission::RecipientPage result;
+                        simdjson::dom::parser parser;
+                        simdjson::dom::array events_found;
+                        std::string array = "[" + page->events + "]";
+                        if (parser.parse(array).get(events_found) == simdjson::SUCCESS) {
+                          for (simdjson::dom::element event : events_found) {
+                            auto info = recipient_of_event(simdjson::minify(event));
+                            if (info) result.recipients.push_back(std::move(*info));
+                          }
+                        }
+                        if (page->count > 0) result.next = "done-" + page->next;
+                        answer(std::move(result));
+                      });
 }
 
 }  // namespace postring::engine

@@ -32,8 +32,8 @@ class Mesh {
   size_t workers() const { return ends_.size(); }
 
   // Each worker joins once, on its own thread, before it posts: from then on its loop takes what
-  // others posted in each turn, and publishes its own posts at each turn's end. No job may be posted
-  // to a worker that has not joined.
+  // others posted in each turn, and publishes its own posts at each turn's end. No job may be
+  // posted to a worker that has not joined.
   void join(size_t worker, Loop& loop);
 
   void post(size_t from, size_t to, Job job);

@@ -49,8 +49,8 @@ uint8_t scopes_of(const std::string& body) {
   for (simdjson::dom::element element : names) {
     std::string_view name;
     if (element.get(name) != simdjson::SUCCESS) return 0;
-    uint8_t scope = name == "submit" ? kScopeSubmit
-                    : name == "read" ? kScopeRead
+    uint8_t scope = name == "submit"  ? kScopeSubmit
+                    : name == "read"  ? kScopeRead
                     : name == "admin" ? kScopeAdmin
                                       : 0;
     if (scope == 0) return 0;
@@ -290,15 +290,14 @@ void OperatorRoutes::retry(http::ExchangePtr exchange, const std::string& body) 
 void OperatorRoutes::flush_dns(http::ExchangePtr exchange, const std::string& body) {
   std::string name = text_of(body, "name");
   if (name.empty()) return respond_problem(exchange, 422, "\"name\" is missing");
-  worker_.ask_all<bool>(
-      [name](Worker& there, auto reply) { reply(there.resolver().flush(name)); },
-      [exchange, name](std::vector<bool> flushed) {
-        int sum = 0;
-        for (bool one : flushed) sum += one ? 1 : 0;
-        JsonWriter json;
-        json.object().field("name", name).field("flushed", sum).end();
-        respond_json(exchange, json.take());
-      });
+  worker_.ask_all<bool>([name](Worker& there, auto reply) { reply(there.resolver().flush(name)); },
+                        [exchange, name](std::vector<bool> flushed) {
+                          int sum = 0;
+                          for (bool one : flushed) sum += one ? 1 : 0;
+                          JsonWriter json;
+                          json.object().field("name", name).field("flushed", sum).end();
+                          respond_json(exchange, json.take());
+                        });
 }
 
 void OperatorRoutes::attempt(http::ExchangePtr exchange, const std::string& body) {
@@ -330,7 +329,9 @@ void OperatorRoutes::attempt(http::ExchangePtr exchange, const std::string& body
     json.field("remote_address", report.remote_address);
     json.field("duration_ms", report.duration.whole_ms()).key("transcript").array();
     for (const std::string& line : result.transcript) {
-      std::string_view from = line.starts_with('>') ? "us" : line.starts_with('<') ? "them" : "note";
+      std::string_view from = line.starts_with('>')   ? "us"
+                              : line.starts_with('<') ? "them"
+                                                      : "note";
       json.object().field("from", from).field("text", line.substr(2)).end();
     }
     json.end().end();
@@ -368,7 +369,8 @@ void OperatorRoutes::reload(std::move_only_function<void(Reloaded)> done) {
   JsonWriter json;
   json.object().field("applied", true).key("changes").array();
   for (const ConfigChange& change : config_diff(worker_.config(), *config)) {
-    log_.info("configuration", {{"key", change.key}, {"before", change.before},
+    log_.info("configuration", {{"key", change.key},
+                                {"before", change.before},
                                 {"after", change.after},
                                 {"applies", change.needs_restart ? "after a restart" : "now"}});
     json.object().field("key", change.key).field("before", change.before);

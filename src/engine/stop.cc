@@ -15,14 +15,13 @@ void Stop::begin() {
 }
 
 void Stop::close_homes() {
-  worker_.ask_all<bool>(
-      [](Worker& there, auto reply) { there.close_homes(std::move(reply)); },
-      [this](std::vector<bool> ok) {
-        for (bool one : ok) {
-          if (!one) log_.error("a part of the spool could not be synced");
-        }
-        close_control();
-      });
+  worker_.ask_all<bool>([](Worker& there, auto reply) { there.close_homes(std::move(reply)); },
+                        [this](std::vector<bool> ok) {
+                          for (bool one : ok) {
+                            if (!one) log_.error("a part of the spool could not be synced");
+                          }
+                          close_control();
+                        });
 }
 
 void Stop::close_control() {
@@ -49,8 +48,8 @@ void Stop::finish() {
     if (posted || !signals_->ended()) return false;
     posted = true;
     for (size_t to = 0; to < worker_.workers(); ++to) {
-      worker_.shared().mesh.post(worker_.index(), to,
-                                 [&shared = worker_.shared(), to] { shared.workers[to]->finish(); });
+      worker_.shared().mesh.post(
+          worker_.index(), to, [&shared = worker_.shared(), to] { shared.workers[to]->finish(); });
     }
     return false;
   });

@@ -105,12 +105,12 @@ Result<void> Worker::open_delivery() {
   auto wire = DnsWire::create(*loop_, std::move(options));
   if (!wire) return std::unexpected(wire.error());
   wire_ = std::move(*wire);
-  resolver_ = std::make_unique<dns::Resolver>(*wire_, resolver_options(config_),
-                                              routes_of(config_), filter_of(config_));
+  resolver_ = std::make_unique<dns::Resolver>(*wire_, resolver_options(config_), routes_of(config_),
+                                              filter_of(config_));
   contents_ = std::make_unique<delivery::Contents>(
       *loop_, [store = content_store_](const queue::ContentId& id) { return store.load(id); });
-  delivery::DispatchParts parts{*loop_,      *this,      *this, campaigns_,
-                                *resolver_, *contents_, &shared_.verp_key};
+  delivery::DispatchParts parts{*loop_,           *this, *this, campaigns_, *resolver_, *contents_,
+                                &shared_.verp_key};
   dispatch_ = std::make_unique<delivery::Dispatch>(parts, dispatch_config());
   return {};
 }
@@ -164,7 +164,9 @@ queue::Home* Worker::home_of(SliceNumber slice) {
   return nullptr;
 }
 
-submission::Backend& Worker::backend() { return *backend_; }
+submission::Backend& Worker::backend() {
+  return *backend_;
+}
 
 void Worker::start(std::vector<int> listeners) {
   exporter_ = std::make_unique<Exporter>(
@@ -275,7 +277,9 @@ void Worker::stop_delivery(Duration patience, Job done) {
   });
 }
 
-void Worker::check_stopped() { dispatch_->abandon(); }
+void Worker::check_stopped() {
+  dispatch_->abandon();
+}
 
 void Worker::close_homes(std::move_only_function<void(bool ok)> done) {
   struct Closing {
@@ -316,6 +320,8 @@ void Worker::settle(RecipientId recipient, queue::Report report) {
   home_of(slice_of(recipient))->settle(recipient, std::move(report));
 }
 
-void Worker::give_back(RecipientId recipient) { home_of(slice_of(recipient))->give_back(recipient); }
+void Worker::give_back(RecipientId recipient) {
+  home_of(slice_of(recipient))->give_back(recipient);
+}
 
 }  // namespace postring::engine

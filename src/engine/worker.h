@@ -102,15 +102,16 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   // Runs `work` on the other worker (or this one) in a later turn; its reply comes to `done` here.
   template <typename Work, typename Done>
   void ask(size_t to, Work work, Done done) {
-    shared_.mesh.post(index_, to, [this, to, work = std::move(work), done = std::move(done)]() mutable {
-      Worker& there = *shared_.workers[to];
-      work(there, [this, &there, done = std::move(done)](auto value) mutable {
-        shared_.mesh.post(there.index_, index_,
-                          [done = std::move(done), value = std::move(value)]() mutable {
-                            done(std::move(value));
-                          });
-      });
-    });
+    shared_.mesh.post(
+        index_, to, [this, to, work = std::move(work), done = std::move(done)]() mutable {
+          Worker& there = *shared_.workers[to];
+          work(there, [this, &there, done = std::move(done)](auto value) mutable {
+            shared_.mesh.post(there.index_, index_,
+                              [done = std::move(done), value = std::move(value)]() mutable {
+                                done(std::move(value));
+                              });
+          });
+        });
   }
 
   // Asks every worker; `done` gets all replies, in the order of the workers.
@@ -139,7 +140,9 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   uint32_t workers() const override { return static_cast<uint32_t>(shared_.workers.size()); }
   uint32_t self() const override { return index_; }
   uint32_t worker_of(SliceNumber slice) const override { return shared_.worker_of_slice[slice]; }
-  void post(uint32_t worker, Job job) override { shared_.mesh.post(index_, worker, std::move(job)); }
+  void post(uint32_t worker, Job job) override {
+    shared_.mesh.post(index_, worker, std::move(job));
+  }
   delivery::Dispatch& dispatch_of(uint32_t worker) override {
     return *shared_.workers[worker]->dispatch_;
   }

@@ -54,10 +54,18 @@ std::string folder_of(const std::string& path) {
 Result<int, int> open_file(const std::string& path, OpenMode mode) {
   int flags = O_CLOEXEC;
   switch (mode) {
-    case OpenMode::read: flags |= O_RDONLY; break;
-    case OpenMode::read_write: flags |= O_RDWR; break;
-    case OpenMode::create: flags |= O_RDWR | O_CREAT | O_EXCL; break;
-    case OpenMode::create_or_open: flags |= O_RDWR | O_CREAT; break;
+    case OpenMode::read:
+      flags |= O_RDONLY;
+      break;
+    case OpenMode::read_write:
+      flags |= O_RDWR;
+      break;
+    case OpenMode::create:
+      flags |= O_RDWR | O_CREAT | O_EXCL;
+      break;
+    case OpenMode::create_or_open:
+      flags |= O_RDWR | O_CREAT;
+      break;
   }
   int fd = open(path.c_str(), flags, 0600);
   if (fd < 0) return std::unexpected(errno);
@@ -65,7 +73,7 @@ Result<int, int> open_file(const std::string& path, OpenMode mode) {
 }
 
 Result<uint64_t, int> file_size(int file) {
-  struct stat status{};
+  struct stat status {};
   if (fstat(file, &status) != 0) return std::unexpected(errno);
   return static_cast<uint64_t>(status.st_size);
 }
@@ -111,7 +119,9 @@ Result<std::vector<std::string>, int> list_folder(const std::string& path) {
   return names;
 }
 
-Result<void, int> remove_file(const std::string& path) { return outcome_of(::remove(path.c_str())); }
+Result<void, int> remove_file(const std::string& path) {
+  return outcome_of(::remove(path.c_str()));
+}
 
 Result<void, int> rename_file(const std::string& from, const std::string& to) {
   return outcome_of(rename(from.c_str(), to.c_str()));
@@ -123,10 +133,12 @@ Result<void, int> sync_folder(const std::string& path) {
   return outcome_of(fsync(folder.fd));
 }
 
-bool file_exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+bool file_exists(const std::string& path) {
+  return access(path.c_str(), F_OK) == 0;
+}
 
 Result<uint64_t, int> free_space(const std::string& path) {
-  struct statvfs status{};
+  struct statvfs status {};
   if (statvfs(path.c_str(), &status) != 0) return std::unexpected(errno);
   return static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
 }
@@ -152,8 +164,7 @@ Result<std::string, int> read_whole_file(const std::string& path, uint64_t size_
   }
 }
 
-Result<void, int> write_whole_file(const std::string& path, std::string_view bytes,
-                                   unsigned mode) {
+Result<void, int> write_whole_file(const std::string& path, std::string_view bytes, unsigned mode) {
   std::string beside = path + ".new";
   {
     Descriptor file(open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
@@ -168,8 +179,8 @@ Result<void, int> write_whole_file(const std::string& path, std::string_view byt
 Result<size_t, int> read_at(int file, std::span<std::byte> buffer, uint64_t offset) {
   size_t got = 0;
   while (got < buffer.size()) {
-    ssize_t count = pread(file, buffer.data() + got, buffer.size() - got,
-                          static_cast<off_t>(offset + got));
+    ssize_t count =
+        pread(file, buffer.data() + got, buffer.size() - got, static_cast<off_t>(offset + got));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return std::unexpected(errno);
     if (count == 0) break;

@@ -230,7 +230,8 @@ std::string words_for(int error) {
   std::string kernel = system.release;
   switch (error) {
     case ENOSYS:
-      return "io_uring is missing in this kernel (" + kernel + "): postring needs Linux 6.1 or newer";
+      return "io_uring is missing in this kernel (" + kernel +
+             "): postring needs Linux 6.1 or newer";
     case EPERM:
       return "io_uring is forbidden here: set 'sysctl kernel.io_uring_disabled=0' (6.6 and newer), "
              "and in a container allow io_uring_setup, io_uring_enter and io_uring_register in its "
@@ -241,7 +242,8 @@ std::string words_for(int error) {
     case ENFILE:
       return "no file descriptor left for io_uring: raise RLIMIT_NOFILE (systemd: LimitNOFILE=)";
     case EINVAL:
-      return "this kernel (" + kernel + ") refuses the io_uring options postring needs: Linux 6.1 "
+      return "this kernel (" + kernel +
+             ") refuses the io_uring options postring needs: Linux 6.1 "
              "or newer is required";
     default:
       return std::string("io_uring cannot be set up: ") + std::strerror(error);

@@ -1,10 +1,10 @@
 // Loop: a worker's turn. Everything of a worker gets this one thing: ring, timers, offload, random,
 // and the time, which is read once per turn.
 //
-// A turn: the turn-end hooks (staged writes and posts go out here), one wait, the clock, completions,
-// ends of offloaded work, timers, steps, deferred jobs. What a callback leaves for the hooks goes out
-// right before the next wait, and so does what is done between two turns.
-// Callbacks must not block.
+// A turn: the turn-end hooks (staged writes and posts go out here), one wait, the clock,
+// completions, ends of offloaded work, timers, steps, deferred jobs. What a callback leaves for the
+// hooks goes out right before the next wait, and so does what is done between two turns. Callbacks
+// must not block.
 #pragma once
 
 #include <functional>

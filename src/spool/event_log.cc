@@ -114,8 +114,7 @@ Result<void> EventLog::State::recover_segment(const std::string& name, bool last
                 std::to_string(kEventFormatVersion));
   }
   if (!segments.empty()) segments.back().changed = scanned->header->created;
-  segments.push_back({scanned->header->first, scanned->good_bytes,
-                      scanned->header->created, path});
+  segments.push_back({scanned->header->first, scanned->good_bytes, scanned->header->created, path});
   next_number = std::max(next_number, scanned->header->first);
   if (last) next_number = std::max(next_number, scanned->next);
   durable_end = next_number;
@@ -204,8 +203,7 @@ void EventLog::State::apply_retention() {
   uint64_t total = 0;
   for (const Segment& segment : segments) total += segment.bytes;
   WallTime before = loop.wall_now() - options.keep;
-  while (segments.size() > 1 &&
-         (total > options.keep_bytes || segments.front().changed < before)) {
+  while (segments.size() > 1 && (total > options.keep_bytes || segments.front().changed < before)) {
     // What cannot be removed is only space; it is found again at the next start.
     (void)remove_file(segments.front().path);
     total -= segments.front().bytes;
@@ -253,9 +251,15 @@ void EventLog::sync_soon(std::move_only_function<void(bool)> callback) {
   s.write_next();
 }
 
-bool EventLog::poisoned() const { return state_->poisoned; }
-uint64_t EventLog::oldest() const { return state_->segments.front().first; }
-uint64_t EventLog::end() const { return state_->durable_end; }
+bool EventLog::poisoned() const {
+  return state_->poisoned;
+}
+uint64_t EventLog::oldest() const {
+  return state_->segments.front().first;
+}
+uint64_t EventLog::end() const {
+  return state_->durable_end;
+}
 
 uint64_t EventLog::bytes() const {
   uint64_t total = 0;
@@ -268,19 +272,16 @@ void EventLog::read(uint64_t from, uint64_t bytes_max, ReadCallback callback) {
   if (from == 0) from = oldest();
   if (from < oldest()) {
     EventsGone gone{oldest(), oldest() - from};
-    s.loop.defer([callback = std::move(callback), gone]() mutable {
-      callback(std::unexpected(gone));
-    });
+    s.loop.defer(
+        [callback = std::move(callback), gone]() mutable { callback(std::unexpected(gone)); });
     return;
   }
   uint64_t end = s.durable_end;
-  s.loop.offload().run(
-      [files = s.files_from(from), from, end, bytes_max] {
-        return read_events(files, from, end, bytes_max);
-      },
-      [callback = std::move(callback), alive = s.alive](EventPage page) mutable {
-        if (*alive) callback(std::move(page));
-      });
+  s.loop.offload().run([files = s.files_from(from), from, end,
+                        bytes_max] { return read_events(files, from, end, bytes_max); },
+                       [callback = std::move(callback), alive = s.alive](EventPage page) mutable {
+                         if (*alive) callback(std::move(page));
+                       });
 }
 
 void EventLog::set_retention(Duration keep, uint64_t keep_bytes) {

@@ -5,9 +5,9 @@
 //   (*events)->sync_soon([](bool ok) { ... });   // ok: everything appended before is durable
 //   (*events)->read(from, bytes_max, [](Result<EventPage, EventsGone> page) { ... });
 //
-// A cursor is the number of the next entry. Readers see durable entries only, and hold nothing back:
-// a segment goes when it is older than `keep` or when all together are larger than `keep_bytes`; who
-// wanted what it held is told how much was missed.
+// A cursor is the number of the next entry. Readers see durable entries only, and hold nothing
+// back: a segment goes when it is older than `keep` or when all together are larger than
+// `keep_bytes`; who wanted what it held is told how much was missed.
 //
 // A segment ("00000000000000000001.events", named by its first entry) is a header and blocks:
 //
@@ -53,7 +53,7 @@ struct EventsGone {
 // Entries from `first` on, without a gap; none where the end was reached.
 struct EventPage {
   uint64_t first = 0;
-  uint64_t next = 0;  // the cursor behind them
+  uint64_t next = 0;        // the cursor behind them
   std::vector<char> bytes;  // what the entries point into; moves with them
   std::vector<std::string_view> entries;
   std::string problem;  // damage was met: what lay there is left out

@@ -125,7 +125,8 @@ TEST_F(EventLogTest, GoesOnAfterReopeningAcrossSegments) {
   for (size_t i = 0; i < 250; ++i) EXPECT_EQ(entries[i], "event " + std::to_string(i + 1));
 }
 
-// A torn tail at every byte of the last block: what was synced before it is kept, numbering goes on.
+// A torn tail at every byte of the last block: what was synced before it is kept, numbering goes
+// on.
 TEST_F(EventLogTest, CutsATornTail) {
   fill(10, 5);
   std::string path = last_segment();
