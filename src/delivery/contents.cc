@@ -53,6 +53,12 @@ ContentRef Contents::find(const queue::ContentId& id) {
 }
 
 void Contents::fetch(const queue::ContentId& id, Done done) {
+  if (ContentRef content = find(id)) {
+    loop_.defer([content = std::move(content), done = std::move(done)]() mutable {
+      done(std::move(content));
+    });
+    return;
+  }
   auto [waiting, first] = waiting_.try_emplace(id);
   waiting->second.push_back(std::move(done));
   if (!first) return;
@@ -79,7 +85,8 @@ void Contents::finish(const queue::ContentId& id, Result<std::unique_ptr<LoadedC
   (*loaded)->used = ++uses_;
   bytes_ += (*loaded)->bytes.size();
   ContentRef content(loaded->get());
-  loaded_[id] = std::move(*loaded);
+  bool is_new = loaded_.emplace(id, std::move(*loaded)).second;
+  CHECK(is_new, "a content that others point to would be replaced");
   for (Done& done : node.mapped()) done(content);
   shrink();
 }
