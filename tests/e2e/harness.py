@@ -374,7 +374,7 @@ class Campaign:
         self.path = f"/v1/campaigns/{self.id}"
         self.batches = []
 
-    def submit(self, recipients, key=None, insist=False, packed=False, form="ndjson"):
+    def submit(self, recipients, key=None, insist=True, packed=False, form="ndjson"):
         """Recipients: addresses, or dictionaries as the API takes them. Returns the answer."""
         body = to_ndjson(recipients) if form == "ndjson" else to_csv(recipients)
         headers = {"Content-Type": "application/x-ndjson" if form == "ndjson" else "text/csv"}
