@@ -296,6 +296,8 @@ void Client::say_quit_where_due() {
       return;
     case Phase::ehlo:
     case Phase::helo:
+      // Nothing may follow EHLO before its reply (RFC 2920 section 3.1).
+      if (expecting()) return;
       break;
     case Phase::running:
       if (next_ != kNone) return;
