@@ -233,6 +233,8 @@ HomeStats Home::State::stats() const {
   stats.segments = log_->segment_count();
   stats.bytes_on_disk = log_->bytes_on_disk();
   stats.outcomes_unsynced = unsynced_;
+  stats.outcomes_waiting = unsaved_.size();
+  stats.events_waiting = events_.size() + backlog_.size();
   stats.table_bytes = recipients_.bytes() + destinations_.bytes();
   return stats;
 }
@@ -240,12 +242,18 @@ HomeStats Home::State::stats() const {
 void Home::State::close(std::move_only_function<void(bool)> callback) {
   CHECK(!closing_);
   closing_ = true;
-  std::weak_ptr<State*> weak = self_;
-  log_->close([weak, callback = std::move(callback)](bool ok) mutable {
-    if (auto self = weak.lock()) {
-      if (ok) (*self)->emit_durable();
-      callback(ok);
-    }
+  close_callback_ = std::move(callback);
+  if (unsaved_.empty() || failed_) close_log();
+}
+
+// When every outcome that was settled is in the log.
+void Home::State::close_log() {
+  log_closed_ = true;
+  log_->close([weak = std::weak_ptr<State*>(self_)](bool ok) {
+    auto self = weak.lock();
+    if (!self) return;
+    if (ok) (*self)->emit_durable();
+    (*self)->close_callback_(ok);
   });
 }
 

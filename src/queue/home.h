@@ -183,6 +183,8 @@ struct HomeStats {
   uint64_t segments = 0;
   uint64_t bytes_on_disk = 0;
   uint64_t outcomes_unsynced = 0;
+  uint64_t outcomes_waiting = 0;  // for room in the log; nothing is pulled meanwhile
+  uint64_t events_waiting = 0;    // for being durable, or for being read again after a start
   uint64_t table_bytes = 0;  // memory of the recipients' table and its indexes
 };
 

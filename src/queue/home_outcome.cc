@@ -85,7 +85,7 @@ void Home::State::save(Ending ending) {
 }
 
 void Home::State::retry_unsaved() {
-  while (!unsaved_.empty() && !failed_) {
+  while (!unsaved_.empty() && !failed_ && !log_closed_) {
     Ending& ending = unsaved_.front();
     ending.facts.logged = loop_.wall_now();
     if (*ending.facts.outcome == Outcome::deferred) {
@@ -105,6 +105,7 @@ void Home::State::retry_unsaved() {
     apply(saved, *place);
   }
   if (unsaved_.empty() && !waiting_pulls_.empty()) schedule_turn();
+  if (unsaved_.empty() && closing_ && !log_closed_) close_log();
 }
 
 void Home::State::apply(Ending& ending, spool::Position place) {
@@ -177,7 +178,7 @@ void Home::State::outcome_written() {
 }
 
 void Home::State::sync_outcomes() {
-  if (sync_running_ || failed_ || unsynced_ == 0) return;
+  if (sync_running_ || failed_ || log_closed_ || unsynced_ == 0) return;
   sync_running_ = true;
   uint64_t covered = std::exchange(unsynced_, 0);
   log_->sync_soon([weak = std::weak_ptr<State*>(self_), covered](bool ok) {

@@ -51,7 +51,11 @@ bool Home::State::reclaim_allowed(uint32_t segment) const {
 }
 
 void Home::State::reclaim() {
-  if (reclaiming_) return pump_copies();
+  if (reclaiming_) {
+    pump_copies();
+    unlink_copied();
+    return;
+  }
   if (!started_ || closing_ || failed_ || !reclaim_wanted()) return;
   uint32_t segment = log_->oldest()->sequence;
   if (!reclaim_allowed(segment)) return;
@@ -291,7 +295,7 @@ void Home::State::write_snapshot() {
   }
   for (const auto& [id, slot] : batch_slots_) {
     const Batch& batch = batches_[slot];
-    if (batch.open != nullptr && !batch.open->committing) continue;
+    if (batch.open != nullptr && !batch.open->commit_written) continue;
     spool::Sums sums;
     sums.campaign = campaigns_[batch.campaign].id;
     sums.batch = id;
@@ -317,15 +321,23 @@ void Home::State::write_snapshot() {
     if (!self) return;
     State& state = **self;
     if (!ok) return state.fail();
-    if (state.closing_) return;
-    auto live = state.live_in_segment_.begin();
-    if (live != state.live_in_segment_.end() && live->first <= state.reclaim_segment_) {
-      state.reclaiming_ = false;  // one could not be copied: again, later
-      return;
-    }
-    state.log_->unlink_oldest(state.copies_end_, [weak](bool) {
-      if (auto again = weak.lock()) (*again)->reclaiming_ = false;
-    });
+    state.unlink_waits_ = true;
+    state.unlink_copied();
+  });
+}
+
+// Recipients that ended while the copying went on may have their events still to come, and those
+// are made from the segment if the process ends before.
+void Home::State::unlink_copied() {
+  if (!unlink_waits_ || closing_ || failed_ || !reclaim_allowed(reclaim_segment_)) return;
+  unlink_waits_ = false;
+  auto live = live_in_segment_.begin();
+  if (live != live_in_segment_.end() && live->first <= reclaim_segment_) {
+    reclaiming_ = false;  // one could not be copied: again, later
+    return;
+  }
+  log_->unlink_oldest(copies_end_, [weak = std::weak_ptr<State*>(self_)](bool) {
+    if (auto self = weak.lock()) (*self)->reclaiming_ = false;
   });
 }
 

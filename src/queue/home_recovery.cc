@@ -57,6 +57,7 @@ class Home::Replay {
   void visit_entry(const spool::RecordView& view);
   Slot add(const spool::Recipient& record, const spool::RecordView& view, SourceSet sources);
   SourceSet sources_of(const spool::Recipient& record, const Batch& batch);
+  bool drop_duplicates(Batch& batch, const spool::BatchCommit& record);
   void describe(Batch& batch, const spool::BatchCommit& record);
   void unreadable(const spool::RecordView& view) {
     if (!wrong.empty()) return;
@@ -158,6 +159,25 @@ void Home::Replay::describe(Batch& batch, const spool::BatchCommit& record) {
   message.retry.max_age = Duration::seconds(static_cast<int64_t>(record.max_age_s));
 }
 
+// Takes out what the commit dropped. Where the batch began in a segment that is gone, the first of
+// its recipients are not here (they were copied, or are over), and only the later places count.
+bool Home::Replay::drop_duplicates(Batch& batch, const spool::BatchCommit& record) {
+  std::vector<uint32_t> places;
+  uint32_t place = 0;
+  for (ByteReader reader(record.dropped); reader.ok() && !reader.done();) {
+    place += static_cast<uint32_t>(reader.varint());
+    places.push_back(place);
+  }
+  uint64_t total = record.accepted + places.size();
+  uint64_t here = batch.open->appended;
+  if (here > total || (!places.empty() && places.back() >= total)) return false;
+  auto gone = static_cast<uint32_t>(total - here);
+  std::erase_if(places, [gone](uint32_t at) { return at < gone; });
+  for (uint32_t& at : places) at -= gone;
+  home_.drop_entries(batch, places);
+  return true;
+}
+
 void Home::Replay::visit_commit(const spool::RecordView& view) {
   spool::BatchCommit record;
   if (!decode(view.payload, record)) return unreadable(view);
@@ -181,21 +201,7 @@ void Home::Replay::visit_commit(const spool::RecordView& view) {
   campaign.tally.duplicates += record.duplicates;
   campaign.tally.rejected += record.rejected;
   if (batch.open == nullptr) return;
-  std::vector<uint32_t> dropped;
-  uint32_t place = 0;
-  for (ByteReader places(record.dropped); places.ok() && !places.done();) {
-    place += static_cast<uint32_t>(places.varint());
-    dropped.push_back(place);
-  }
-  if (!dropped.empty()) {
-    // Those of a batch that began in a segment that is gone were copied or finished: their places
-    // are not known any more, and need not be.
-    if (batch.open->appended == record.accepted + dropped.size()) {
-      home_.drop_entries(batch, dropped);
-    } else {
-      unreadable(view);
-    }
-  }
+  if (!drop_duplicates(batch, record)) return unreadable(view);
   if (batch.message != nullptr) {
     // Without a campaign only now is it known where they may leave from.
     for (Slot at = batch.open->entries.head; at != kNoSlot; at = home_.recipients_[at].next) {

@@ -83,7 +83,8 @@ struct OpenBatch {
   EntryList entries;
   uint32_t appended = 0;
   uint32_t first_segment = 0;  // 0: nothing was written yet
-  bool committing = false;
+  bool committing = false;      // commit() was called
+  bool commit_written = false;  // the record is in the log, and counted
 };
 
 struct Batch {
@@ -165,6 +166,7 @@ class Home::State {
   const RetryOverride* retry_of(const Batch& batch) const;
   HomeStats stats() const;
   void close(std::move_only_function<void(bool)> callback);
+  void close_log();
 
   // ---- home_queue.cc ----
   void place(Slot slot);
@@ -192,6 +194,9 @@ class Home::State {
   Result<RecipientId, SubmitError> append(BatchHandle handle, const NewRecipient& in);
   void commit(BatchHandle handle, CommitInput input,
               std::move_only_function<void(Result<Committed, SubmitError>)> callback);
+  void try_commit(Slot slot, CommitInput input,
+                  std::move_only_function<void(Result<Committed, SubmitError>)> callback);
+  std::string encode_commit(const Batch& batch, const CommitInput& input, WallTime now) const;
   void discard(BatchHandle handle);
   Batch& open_batch(BatchHandle handle);
   void drop_entries(Batch& batch, const std::vector<uint32_t>& dropped);
@@ -264,6 +269,7 @@ class Home::State {
   void copy_next();
   void write_snapshot();
   void pump_copies();
+  void unlink_copied();
 
   // ---- fixed from the start ----
   Loop& loop_;
@@ -300,6 +306,8 @@ class Home::State {
   // ---- work for the coming turns ----
   bool started_ = false;
   bool closing_ = false;
+  bool log_closed_ = false;
+  std::move_only_function<void(bool)> close_callback_;
   bool failed_ = false;
   bool turn_scheduled_ = false;
   std::deque<Job> callbacks_;
@@ -343,6 +351,7 @@ class Home::State {
   std::deque<std::pair<spool::RecordType, std::string>> copies_;  // wait for room
   std::deque<RecipientId> to_fold_;
   bool folding_ = false;
+  bool unlink_waits_ = false;
   std::map<CampaignId, std::string> seen_;
   spool::Position copies_end_;
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "base/bytes.h"
 #include "mail/address.h"
@@ -78,6 +79,7 @@ Result<RecipientId, SubmitError> Home::State::append(BatchHandle handle, const N
   Batch& batch = open_batch(handle);
   OpenBatch& open = *batch.open;
   CHECK(open.appended < kBatchRecipientsMax);
+  if (closing_ || failed_) return std::unexpected(SubmitError::failed);
   if (recipients_.used() >= kRecipientsMax) return std::unexpected(SubmitError::busy);
   std::string_view domain = mail::domain_of(in.address);
   WallTime now = loop_.wall_now();
@@ -167,6 +169,7 @@ void Home::State::drop_batch(Slot slot) {
 
 void Home::State::discard(BatchHandle handle) {
   Batch& batch = open_batch(handle);
+  if (closing_) return;
   if (batch.open->appended > 0) {
     // Where it cannot be written, recovery finds no commit: that says the same.
     scratch_.clear();
@@ -176,17 +179,15 @@ void Home::State::discard(BatchHandle handle) {
   drop_batch(handle - 1);
 }
 
-void Home::State::commit(BatchHandle handle, CommitInput input,
-                         std::move_only_function<void(Result<Committed, SubmitError>)> callback) {
-  Batch& batch = open_batch(handle);
-  OpenBatch& open = *batch.open;
-  CHECK(input.dropped.size() <= open.appended);
+std::string Home::State::encode_commit(const Batch& batch, const CommitInput& input,
+                                       WallTime now) const {
+  const OpenBatch& open = *batch.open;
   spool::BatchCommit record;
   record.batch = batch.id;
   record.campaign = campaigns_[batch.campaign].id;
   record.tenant = batch.tenant;
   record.mail_class = batch.mail_class;
-  record.committed_at = loop_.wall_now();
+  record.committed_at = now;
   record.accepted = open.appended - input.dropped.size();
   record.duplicates = input.duplicates;
   record.rejected = input.rejected;
@@ -214,29 +215,65 @@ void Home::State::commit(BatchHandle handle, CommitInput input,
   }
   std::string bytes;
   spool::encode(record, bytes);
-  auto place = log_->append(spool::BatchCommit::kType, bytes, spool::Room::submission);
+  return bytes;
+}
+
+void Home::State::commit(BatchHandle handle, CommitInput input,
+                         std::move_only_function<void(Result<Committed, SubmitError>)> callback) {
+  Batch& batch = open_batch(handle);
+  OpenBatch& open = *batch.open;
+  CHECK(input.dropped.size() <= open.appended);
+  if (closing_ || failed_) {
+    // No commit: after the next start it is nothing.
+    later([callback = std::move(callback)]() mutable {
+      callback(std::unexpected(SubmitError::failed));
+    });
+    return;
+  }
+  open.committing = true;
+  try_commit(handle - 1, std::move(input), std::move(callback));
+}
+
+// Writes the commit, as soon as there is room for it: what a client sent for minutes is not thrown
+// away because the disk is behind for a moment.
+void Home::State::try_commit(
+    Slot slot, CommitInput input,
+    std::move_only_function<void(Result<Committed, SubmitError>)> callback) {
+  Batch& batch = batches_[slot];
+  WallTime now = loop_.wall_now();
+  uint64_t accepted = batch.open->appended - input.dropped.size();
+  auto place = log_->append(spool::BatchCommit::kType, encode_commit(batch, input, now),
+                            spool::Room::submission);
+  if (!place && place.error() == spool::AppendError::no_room_yet && !closing_) {
+    log_->when_room([weak = std::weak_ptr<State*>(self_), slot,
+                     input = std::make_shared<CommitInput>(std::move(input)),
+                     callback = std::make_shared<decltype(callback)>(std::move(callback))] {
+      auto self = weak.lock();
+      if (self) (*self)->try_commit(slot, std::move(*input), std::move(*callback));
+    });
+    return;
+  }
   if (!place) {
     SubmitError error = submit_error(place.error());
     if (place.error() == spool::AppendError::poisoned) fail();
-    drop_batch(handle - 1);
+    drop_batch(slot);
     later([error, callback = std::move(callback)]() mutable { callback(std::unexpected(error)); });
     return;
   }
   drop_entries(batch, input.dropped);
-  open.committing = true;
+  batch.open->commit_written = true;
   batch.commit = *place;
-  batch.committed_at = record.committed_at;
+  batch.committed_at = now;
   // Counted where the record is in the log: a snapshot behind it must say the same.
   Tally& campaign = campaigns_[batch.campaign].tally;
-  batch.tally.accepted = record.accepted;
+  batch.tally.accepted = accepted;
   batch.tally.duplicates = input.duplicates;
   batch.tally.rejected = input.rejected;
-  campaign.accepted += record.accepted;
+  campaign.accepted += accepted;
   campaign.duplicates += input.duplicates;
   campaign.rejected += input.rejected;
   std::weak_ptr<State*> weak = self_;
-  log_->sync_soon([weak, slot = handle - 1, accepted = record.accepted,
-                   callback = std::move(callback)](bool ok) mutable {
+  log_->sync_soon([weak, slot, accepted, callback = std::move(callback)](bool ok) mutable {
     if (auto self = weak.lock()) (*self)->on_committed(slot, ok, accepted, callback);
   });
 }
