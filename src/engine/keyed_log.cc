@@ -71,6 +71,7 @@ bool KeyedLog::erase(const std::string& key) {
 
 // What is in scratch_, now or when there is room.
 bool KeyedLog::write(spool::RecordType type, const std::string& key) {
+  if (closing_) return false;
   if (waiting_.empty() && append(type, key, scratch_)) return true;
   bool room_comes = !log_->poisoned() && !log_->disk_full();
   if (!room_comes || waiting_.size() == kWaitingMax) return false;
@@ -115,6 +116,7 @@ void KeyedLog::write_waiting() {
       loop_.defer([callback = std::move(callback)]() mutable { callback(false); });
     }
   }
+  if (close_callback_) log_->close(std::move(close_callback_));
 }
 
 void KeyedLog::sync(std::move_only_function<void(bool ok)> callback) {
@@ -172,7 +174,8 @@ void KeyedLog::tick() {
 
 void KeyedLog::close(std::move_only_function<void(bool ok)> callback) {
   closing_ = true;
-  log_->close(std::move(callback));
+  if (waiting_.empty()) return log_->close(std::move(callback));
+  close_callback_ = std::move(callback);
 }
 
 }  // namespace postring::engine

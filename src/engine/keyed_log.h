@@ -71,6 +71,7 @@ class KeyedLog {
   bool reclaiming_ = false;
   bool copied_all_ = false;
   bool closing_ = false;
+  std::move_only_function<void(bool ok)> close_callback_;  // close() waits for what waits
   spool::Position copies_end_;
 };
 
