@@ -15,6 +15,7 @@ namespace postring::mail {
 namespace {
 
 constexpr std::string_view kMagic = "PRCT";
+constexpr size_t kSummedBytes = 12;  // of the frame, before the checksum
 constexpr size_t kFrameBytes = 16;
 constexpr uint64_t kStepsMax = 4 * kSlotsMax + 4'096;
 // A Date, a Message-ID and a token each fit.
@@ -29,8 +30,8 @@ enum : uint16_t {
 };
 enum : uint8_t { kHasDefault = 1, kIsMailbox = 2, kFieldFlagsKnown = 3 };
 
-uint32_t checksum(std::string_view bytes) {
-  return crc32c(std::as_bytes(std::span(bytes)));
+uint32_t checksum(std::string_view bytes, uint32_t before = 0) {
+  return crc32c(std::as_bytes(std::span(bytes)), before);
 }
 
 void write_program(const std::vector<Step>& program, ByteWriter& out) {
@@ -126,7 +127,7 @@ std::string write_content(const ContentParts& parts) {
                                     (parts.needs_8bit ? kNeeds8bit : 0) |
                                     (parts.needs_smtputf8 ? kNeedsSmtputf8 : 0)));
   frame.fixed(static_cast<uint32_t>(tables.size()));
-  frame.fixed(crc32c(std::as_bytes(std::span(parts.pool)), checksum(tables)));
+  frame.fixed(checksum(parts.pool, checksum(tables, checksum(bytes))));
   frame.raw(tables);
   frame.raw(parts.pool);
   return bytes;
@@ -145,7 +146,9 @@ Result<Content> Content::load(std::string_view bytes) {
   }
   std::string_view left = frame.rest();
   if (tables_size > left.size()) return fail("content cut short");
-  if (checksum(left) != crc) return fail("damaged content: its checksum does not match");
+  if (checksum(left, checksum(bytes.substr(0, kSummedBytes))) != crc) {
+    return fail("damaged content: its checksum does not match");
+  }
 
   Content content;
   content.bytes_ = bytes;
@@ -209,32 +212,34 @@ std::optional<uint16_t> Content::find_field(std::string_view name) const {
   return std::nullopt;
 }
 
+std::string_view Content::check_literal(const Step& step, bool grouped, bool& at_line_start) {
+  auto inside = [&](uint32_t offset, uint32_t size) {
+    return offset <= pool_.size() && size <= pool_.size() - offset;
+  };
+  if (!inside(step.offset, step.size) || !inside(step.stuffed_offset, step.stuffed_size)) {
+    return "a literal outside the pool";
+  }
+  std::string_view plain = pool_.substr(step.offset, step.size);
+  std::string_view stuffed = pool_.substr(step.stuffed_offset, step.stuffed_size);
+  if (grouped ? plain != stuffed : !is_stuffed(plain, at_line_start, stuffed)) {
+    return "a literal and its stuffed form differ";
+  }
+  if (grouped ? plain.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos
+              : find_bad_line_end(plain) != std::string_view::npos) {
+    return "a literal with a bare CR, LF or NUL";
+  }
+  if (!plain.empty()) at_line_start = plain.ends_with('\n');
+  size_t copied = std::max(plain.size(), stuffed.size());
+  if (grouped) fixed_room_ += header_bound(copied);
+  if (!grouped && copied <= kCopiedLiteralMax) fixed_room_ += copied;
+  literal_bytes_ += plain.size();
+  return {};
+}
+
 // One step: the group it stands in, what it may be, and the room it takes when rendered.
 std::string_view Content::check_step(const Step& step, StepKind& group, bool& at_line_start) {
   bool grouped = group != StepKind::literal;
-  if (step.kind == StepKind::literal) {
-    auto inside = [&](uint32_t offset, uint32_t size) {
-      return offset <= pool_.size() && size <= pool_.size() - offset;
-    };
-    if (!inside(step.offset, step.size) || !inside(step.stuffed_offset, step.stuffed_size)) {
-      return "a literal outside the pool";
-    }
-    std::string_view plain = pool_.substr(step.offset, step.size);
-    std::string_view stuffed = pool_.substr(step.stuffed_offset, step.stuffed_size);
-    if (grouped ? plain != stuffed : !is_stuffed(plain, at_line_start, stuffed)) {
-      return "a literal and its stuffed form differ";
-    }
-    if (grouped ? plain.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos
-                : find_bad_line_end(plain) != std::string_view::npos) {
-      return "a literal with a bare CR, LF or NUL";
-    }
-    if (!plain.empty()) at_line_start = plain.ends_with('\n');
-    size_t copied = std::max(plain.size(), stuffed.size());
-    if (grouped) fixed_room_ += header_bound(copied);
-    if (!grouped && copied <= kCopiedLiteralMax) fixed_room_ += copied;
-    literal_bytes_ += plain.size();
-    return {};
-  }
+  if (step.kind == StepKind::literal) return check_literal(step, grouped, at_line_start);
   fixed_room_ += kStepRoom;
   switch (step.kind) {
     case StepKind::value: {

@@ -143,6 +143,7 @@ class Content {
  private:
   std::string_view load_tables(std::string_view tables);
   std::string_view check_program(const std::vector<Step>& program, bool in_lines);
+  std::string_view check_literal(const Step& step, bool grouped, bool& at_line_start);
   std::string_view check_step(const Step& step, StepKind& group, bool& at_line_start);
 
   std::string_view bytes_;

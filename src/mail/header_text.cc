@@ -104,6 +104,35 @@ size_t payload_of(size_t column) {
   return std::max(kPayloadLeast, std::min(kWordPayload, room));
 }
 
+// The characters from `at` on that one encoded word of this payload holds, written to `chunk`; `at`
+// moves behind them. Base64 is cut after whole groups where that costs less than half of the word:
+// some readers decode neighbouring words as one, and padding between them stops those.
+std::string_view take_chunk(std::string_view text, size_t& at, bool base64, size_t room,
+                            char* chunk) {
+  size_t used = 0;
+  size_t cost = 0;
+  size_t whole = 0;
+  size_t whole_at = at;
+  while (at < text.size()) {
+    Character c = next_character(text, at);
+    size_t new_cost = base64 ? (used + c.bytes.size() + 2) / 3 * 4 : cost + q_size(c.bytes);
+    if (new_cost > room) break;
+    cost = new_cost;
+    put(c.bytes, chunk + used);
+    used += c.bytes.size();
+    at += c.taken;
+    if (used % 3 == 0) {
+      whole = used;
+      whole_at = at;
+    }
+  }
+  if (base64 && at < text.size() && whole * 2 >= used) {
+    used = whole;
+    at = whole_at;
+  }
+  return {chunk, used};
+}
+
 // The whole text as encoded words, one a line; no character is split (RFC 2047 section 5).
 char* put_words(std::string_view text, size_t column, char* out) {
   size_t as_q = 0;
@@ -114,22 +143,11 @@ char* put_words(std::string_view text, size_t column, char* out) {
   }
   bool base64 = as_q > (text.size() + 2) / 3 * 4;
   size_t room = payload_of(column);
-  size_t at = 0;
   char chunk[kWordPayload];
-  while (at < text.size()) {
-    size_t used = 0;
-    size_t cost = 0;
-    while (at < text.size()) {
-      Character c = next_character(text, at);
-      size_t new_cost = base64 ? (used + c.bytes.size() + 2) / 3 * 4 : cost + q_size(c.bytes);
-      if (new_cost > room) break;
-      cost = new_cost;
-      put(c.bytes, chunk + used);
-      used += c.bytes.size();
-      at += c.taken;
-    }
+  for (size_t at = 0; at < text.size();) {
+    std::string_view bytes = take_chunk(text, at, base64, room, chunk);
     out = put(base64 ? kWordStartB : kWordStartQ, out);
-    out = base64 ? put_b({chunk, used}, out) : put_q({chunk, used}, out);
+    out = base64 ? put_b(bytes, out) : put_q(bytes, out);
     out = put(kWordEnd, out);
     if (at < text.size()) out = put("\r\n ", out);
     room = payload_of(1);

@@ -44,7 +44,8 @@ class Renderer {
 
   Rendered message() {
     size_t room = room_needed();
-    if (scratch_.capacity_ < room) {
+    bool outgrown = scratch_.capacity_ > kScratchKeptBytes && room < scratch_.capacity_ / 8;
+    if (scratch_.capacity_ < room || outgrown) {
       scratch_.bytes_.reset(new char[room]);
       scratch_.capacity_ = room;
     }

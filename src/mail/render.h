@@ -1,10 +1,12 @@
 // Rendering: one recipient's message as pieces to send.
 //
-// A pure function of content, recipient and scratch-independent input: every attempt gives the same
-// bytes. The pieces point into the content's pool and into the scratch; both must stay untouched
-// until the last piece was sent, so a message in flight has a Scratch of its own. A Scratch grows
-// to what its largest message needed and allocates nothing after that. The pieces of a message are
-// whole lines: the last one ends with CRLF, and the final dot of DATA is not among them.
+// A pure function of content, recipient and form: every attempt gives the same bytes. The pieces
+// point into the content's pool and into the scratch; both must stay untouched until the last piece
+// was sent, so a message in flight has a Scratch of its own. A Scratch grows to what its messages
+// need and allocates nothing after that; it gives back what an unusually large one took.
+//
+// The pieces of a message are whole lines: the last one ends with CRLF, and the final dot of DATA
+// is not among them. There may be more of them than one send takes (IOV_MAX).
 #pragma once
 
 #include <sys/uio.h>
@@ -23,6 +25,9 @@
 #include "mail/verp.h"
 
 namespace postring::mail {
+
+// A Scratch keeps this much without asking whether it is still needed.
+constexpr size_t kScratchKeptBytes = 256u << 10;
 
 enum class Form : uint8_t {
   dot_stuffed,  // for DATA: a dot at the start of a line is doubled

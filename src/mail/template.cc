@@ -68,6 +68,13 @@ Result<std::vector<TemplatePart>> parse_template(std::string_view text, std::str
   return parts;
 }
 
+bool has_field(const std::vector<TemplatePart>& parts) {
+  for (const TemplatePart& part : parts) {
+    if (part.is_field) return true;
+  }
+  return false;
+}
+
 void HtmlScanner::literal(std::string_view html) {
   for (char c : html) feed(c);
 }

@@ -21,6 +21,8 @@ struct TemplatePart {
 // "subject, byte 12: ...".
 Result<std::vector<TemplatePart>> parse_template(std::string_view text, std::string_view where);
 
+bool has_field(const std::vector<TemplatePart>& parts);
+
 // True for what may stand between {{ and }}.
 bool is_field_name(std::string_view name);
 

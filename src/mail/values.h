@@ -22,9 +22,9 @@
 
 namespace postring::mail {
 
-constexpr size_t kValueMax = 65'536;      // bytes of one value
-constexpr size_t kValuesMax = 131'072;    // bytes of a recipient's encoded values
-constexpr size_t kMergedMax = 16u << 20;  // bytes of values, each as often as it stands
+constexpr size_t kValueMax = 65'536;     // bytes of one value
+constexpr size_t kValuesMax = 131'072;   // bytes of a recipient's encoded values
+constexpr size_t kMergedMax = 2u << 20;  // bytes of values, each as often as it stands
 constexpr size_t kUnknownNameMax = 256;
 
 enum class UnknownFields : uint8_t { drop, keep };
