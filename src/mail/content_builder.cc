@@ -163,6 +163,13 @@ Result<ContentBuilder::TextPart> ContentBuilder::text_part(std::string_view text
   return part;
 }
 
+void ContentBuilder::end_line() {
+  if (parts_.body.empty() || parts_.body.back().kind != StepKind::literal) return;
+  const Step& last = parts_.body.back();
+  bool open = parts_.pool[last.offset + last.size - 1] != '\n';
+  if (open) literal(parts_.body, "\r\n");
+}
+
 void ContentBuilder::append(Program& program, const Program& more) {
   for (const Step& step : more) {
     Step* last = program.empty() ? nullptr : &program.back();

@@ -39,6 +39,9 @@ class ContentBuilder {
   Result<void> mailboxes(std::string_view name, std::string_view text, std::string_view where,
                          bool words);
 
+  // Ends the last line of the body, if that is open: a part without a delimiter after it.
+  void end_line();
+
   // A text or HTML part in quoted-printable, or in base64 where that is shorter and no field asks
   // otherwise. Returns the Content-Transfer-Encoding; the bytes are in `text_program` to be put
   // after the part's header. A newline is put at its end where `ends_line` and there is none.

@@ -141,7 +141,8 @@ char* put_words(std::string_view text, size_t column, char* out) {
     as_q += q_size(c.bytes);
     at += c.taken;
   }
-  bool base64 = as_q > (text.size() + 2) / 3 * 4;
+  // Q while it is not much longer: names stay readable in it.
+  bool base64 = as_q * 2 > (text.size() + 2) / 3 * 4 * 3;
   size_t room = payload_of(column);
   char chunk[kWordPayload];
   for (size_t at = 0; at < text.size();) {

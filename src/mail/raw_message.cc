@@ -110,7 +110,9 @@ class RawCompiler {
       builder_.append(builder_.body(), rewrite.program);
       return {};
     }
-    return body_of(top_, 0);
+    if (auto ok = body_of(top_, 0); !ok) return ok;
+    builder_.end_line();
+    return {};
   }
 
   // A leaf whose text holds fields: its new header fields and body.

@@ -89,6 +89,13 @@ TEST(raw_message, fields_in_header_and_text_parts) {
   EXPECT_TRUE(out.contains("Content-Type: text/html; charset=utf-8\r\n"));
 }
 
+TEST(raw_message, a_last_part_without_a_delimiter_ends_its_line) {
+  Compiled c = compile(raw(std::string(kTop) +
+                           "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+                           "Content-Transfer-Encoding: base64\r\n\r\ne3t4fX15\r\n"));  // {{x}}y
+  EXPECT_TRUE(rendered(c.content, {{"x", "v"}}).ends_with("v=\r\ny\r\n"));
+}
+
 TEST(raw_message, a_templated_list_unsubscribe_is_ours) {
   std::string message =
       std::string(kTop) +
