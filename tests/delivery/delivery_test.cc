@@ -374,6 +374,96 @@ TEST(Delivery, WhereDnsDoesNotAnswerMailWaits) {
   EXPECT_FALSE(status->reason.empty());
 }
 
+TEST(Delivery, ADomainThatDoesNotExistBouncesAllItsMail) {
+  WorldOptions options;
+  options.settings = quick_settings();
+  World world(options);
+  for (int i = 0; i < 200; ++i) world.homes().add(address_of(i, "example.gone"));
+  ASSERT_TRUE(world.run_dry());
+  ASSERT_EQ(world.count(Outcome::bounced), 200u);
+  const queue::Report& report = world.homes().settled[0].report;
+  EXPECT_EQ(report.stage, Stage::dns);
+  EXPECT_EQ(report.reply.enhanced[0], 5);
+  EXPECT_EQ(world.counters().destinations, 0u);
+}
+
+TEST(Delivery, WhatOurPipeliningMayHaveCausedIsTriedPlainly) {
+  // A host that says it can pipeline and loses its head when the next MAIL rides along.
+  HostBehaviour behaviour;
+  behaviour.chunking = false;
+  behaviour.stumbles_over_pipelining = true;
+  SmtpHost host(behaviour);
+  WorldOptions options = to(host);
+  options.settings.connections = 2;
+  World world(options);
+  for (int i = 0; i < 20; ++i) world.homes().add(address_of(i));
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::bounced), 0u);
+  EXPECT_GT(world.count(Outcome::delivered), 0u);
+}
+
+TEST(Delivery, AnOperatorsRetryEndsASuspension) {
+  HostBehaviour behaviour;
+  behaviour.greeting_refused_first = 4;
+  SmtpHost host(behaviour);
+  World world(to(host));
+  world.homes().add(address_of(1));
+  for (int i = 1; i <= 4; ++i) {
+    ASSERT_TRUE(world.run_until(
+        [&] { return host.connections() == i && world.counters().lanes_suspended == 1; }));
+    world.dispatch().retry_now("example.com");
+  }
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::delivered), 1u);
+}
+
+TEST(Delivery, AReloadChangesLimitsAndLosesNothing) {
+  SmtpHost host;
+  WorldOptions options = to(host);
+  options.settings.connections = 1;
+  options.settings.rate = throttle::Rate::per_second(20);
+  options.settings.burst = 1;
+  World world(options);
+  for (int i = 0; i < 300; ++i) world.homes().add(address_of(i));
+  ASSERT_TRUE(world.run_until([&] { return world.settled_count() >= 2; }));
+  world.options.settings = quick_settings();
+  world.dispatch().reconfigure(world.config());
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::delivered), 300u);
+  EXPECT_EQ(host.mail_count(), 300u);
+}
+
+TEST(Delivery, AReloadWithAnotherSourceMovesToIt) {
+  SmtpHost host;
+  WorldOptions options = to(host);
+  options.settings.rate = throttle::Rate::per_second(50);
+  options.settings.burst = 1;
+  World world(options);
+  for (int i = 0; i < 60; ++i) world.homes().add(address_of(i));
+  ASSERT_TRUE(world.run_until([&] { return world.settled_count() >= 5; }));
+  world.options.sources = {{"other", *IpAddress::parse("127.0.0.9"), "other.example"}};
+  world.dispatch().reconfigure(world.config());
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::delivered), 60u);
+  EXPECT_EQ(host.mail_count(), 60u);
+  EXPECT_EQ(world.homes().settled.back().report.source, "other");
+}
+
+TEST(Delivery, IdleConnectionsMakeRoomWhereDescriptorsAreShort) {
+  SmtpHost hosts[8];
+  WorldOptions options;
+  options.settings = quick_settings();
+  options.settings.idle_timeout = Duration::minutes(1);
+  options.connections_max = 2;
+  for (int i = 0; i < 8; ++i)
+    options.routes.push_back({"d" + std::to_string(i) + ".example", {hosts[i].address()}});
+  World world(options);
+  for (int i = 0; i < 8; ++i)
+    world.homes().add(address_of(1, "d" + std::to_string(i) + ".example"));
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::delivered), 8u);
+}
+
 TEST(Delivery, FewDescriptorsMakeLanesTakeTurns) {
   SmtpHost hosts[6];
   WorldOptions options;

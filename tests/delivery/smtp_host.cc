@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "io/socket.h"
@@ -22,6 +23,7 @@ struct SmtpHost::Conversation {
   std::string sender;
   std::vector<std::string> recipients;
   bool open = true;
+  bool stumbles = false;
 
   bool fill() {
     char bytes[65'536];
@@ -100,7 +102,8 @@ void SmtpHost::serve(int socket, int number) {
   bool too_many;
   {
     std::lock_guard lock(mutex_);
-    too_many = static_cast<int>(sockets_.size()) > behaviour_.connections_max;
+    too_many = static_cast<int>(sockets_.size()) > behaviour_.connections_max ||
+               number <= behaviour_.greeting_refused_first;
   }
   c.say(too_many ? "421 4.7.0 too many connections" : behaviour_.greeting);
   if (too_many || !behaviour_.greeting.starts_with("220")) c.open = false;
@@ -130,6 +133,7 @@ bool SmtpHost::serve_mail(Conversation& c) {
     return true;
   }
   if (command.starts_with("MAIL")) {
+    if (std::exchange(c.stumbles, false)) return c.say("503 5.5.1 out of order"), true;
     if (behaviour_.drops_at_mail && behaviour_.drops_at_mail(argument())) return false;
     if (++c.messages > behaviour_.messages_per_connection) {
       c.say("421 4.7.0 enough for now");
@@ -177,6 +181,7 @@ bool SmtpHost::serve_mail(Conversation& c) {
   if (reply.empty() || reply.starts_with("2")) mails_.push_back(std::move(mail));
   if (drops) return false;
   if (behaviour_.holds_content_replies) released_.wait(lock, [this] { return is_released_; });
+  c.stumbles = behaviour_.stumbles_over_pipelining && !c.buffer.empty();
   c.say(reply.empty() ? "250 2.0.0 taken" : reply);
   return true;
 }

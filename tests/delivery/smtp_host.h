@@ -29,7 +29,10 @@ struct HostBehaviour {
   bool pipelining = true;
   bool chunking = true;
   std::string greeting = "220 host.example ready";
-  std::string ehlo_reply;                   // empty: 250 with the extensions
+  std::string ehlo_reply;          // empty: 250 with the extensions
+  int greeting_refused_first = 0;  // so many connections are greeted with 421
+  // Answers 503 to MAIL where more commands lie behind the content.
+  bool stumbles_over_pipelining = false;
   int connections_max = 1'000;              // the greeting is 421 beyond
   int messages_per_connection = 1'000'000;  // 421 to MAIL beyond
   // The reply to RCPT, to the end of the content; empty: 250.

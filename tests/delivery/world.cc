@@ -13,13 +13,27 @@ namespace {
 
 const queue::ContentId kContentId = sha256("the content");
 
-// DNS that never answers.
+// DNS that says NXDOMAIN for what ends in ".gone" and does not answer for anything else.
 class SilentWire final : public DnsWire {
  public:
   explicit SilentWire(Loop& loop) : loop_(loop) {}
-  void query(const std::string&, uint16_t, Done done) override {
-    loop_.defer([done = std::move(done), this]() mutable {
-      done(std::unexpected(DnsWireError::timeout), loop_.now());
+
+  void query(const std::string& name, uint16_t type, Done done) override {
+    loop_.defer([done = std::move(done), name, type, this]() mutable {
+      if (!name.ends_with(".gone")) {
+        return done(std::unexpected(DnsWireError::timeout), loop_.now());
+      }
+      std::string message("\0\0\x81\x83\0\1\0\0\0\0\0\0", 12);
+      std::string_view rest = name;
+      while (!rest.empty()) {
+        std::string_view label = rest.substr(0, rest.find('.'));
+        rest.remove_prefix(std::min(label.size() + 1, rest.size()));
+        message += static_cast<char>(label.size());
+        message += label;
+      }
+      message += '\0';
+      message += {static_cast<char>(type >> 8), static_cast<char>(type), '\0', '\1'};
+      done(message, loop_.now());
     });
   }
 
