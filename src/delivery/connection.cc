@@ -200,8 +200,10 @@ void Connection::take_results() {
     Message* message = slot.message;
     slot.message = nullptr;
     if (!slot.flying) release(slot);
+    const Reply& reply = client_->reply_of(result);
     if (result.verdict != smtp::Verdict::unsent) ++messages_done_;
-    owner_.on_result(*this, message, result, client_->reply_of(result));
+    if (reply.code != 0 && reply.code != 421) ++messages_answered_;
+    owner_.on_result(*this, message, result, reply);
   }
   client_->clear_results();
 }

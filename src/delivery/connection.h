@@ -85,6 +85,8 @@ class Connection {
   bool idle() const { return idle_; }
   bool ending() const { return ending_; }
   uint32_t messages_done() const { return messages_done_; }
+  // Of these, the ones the peer itself judged, and not by closing.
+  uint32_t messages_answered() const { return messages_answered_; }
   // Had nothing under way when it ended.
   bool idle_before_end() const { return idle_before_end_; }
   const std::string& remote_address() const { return remote_address_; }
@@ -144,6 +146,7 @@ class Connection {
   uint64_t content_ends_at_bytes_ = 0;  // of the flight
 
   uint32_t messages_done_ = 0;
+  uint32_t messages_answered_ = 0;
   uint32_t messages_taken_ = 0;
   bool sending_ = false;
   bool ready_ = false;

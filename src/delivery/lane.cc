@@ -307,11 +307,10 @@ void Lane::make_room() {
   for (Connection* connection : leaving) connection->finish();
 }
 
-void Lane::on_ready(Connection& connection) {
+void Lane::on_ready(Connection&) {
   CHECK(connecting_ > 0);
   --connecting_;
   ++established_;
-  targets_.succeeded(connection.setup().target);
   parts_.host.touch(*this);
 }
 
@@ -349,7 +348,7 @@ void Lane::learn(const Connection& connection, const smtp::SessionEnd& end) {
     return;
   }
   // It was of no use: not to be tried again at once.
-  if (connection.messages_done() == 0 && !connection.idle_before_end()) {
+  if (connection.messages_answered() == 0 && !connection.idle_before_end()) {
     last_reply_ = end.reply;
     targets_.failed(connection.setup().target, now, parts_.loop.random());
   }

@@ -170,6 +170,7 @@ Message* Lane::next_message(Connection& connection) {
 
 void Lane::on_result(Connection& connection, Message* message, const smtp::RecipientResult& result,
                      const Reply& reply) {
+  if (connection.messages_answered() == 1) targets_.succeeded(connection.setup().target);
   Judgement judgement = judge(result, reply, message->plain, settings_.on_lost_final_reply);
   switch (judgement.action) {
     case Action::settle:

@@ -87,103 +87,6 @@ TEST(Delivery, PipeliningOffSaysOneCommandAtATime) {
   EXPECT_EQ(host.mail_count(), 10u);
 }
 
-TEST(Delivery, OutcomesFollowTheReplies) {
-  HostBehaviour behaviour;
-  behaviour.on_rcpt = [](const std::string& recipient) -> std::string {
-    if (recipient.starts_with("full")) return "452 4.2.2 mailbox full";
-    if (recipient.starts_with("gone")) return "550 5.1.1 no such user";
-    return "";
-  };
-  behaviour.on_content = [](const ReceivedMail& mail) -> std::string {
-    return mail.recipients[0].starts_with("spam") ? "554 5.7.1 looks like spam" : "";
-  };
-  SmtpHost host(behaviour);
-  World world(to(host));
-  for (const char* who : {"full", "gone", "spam", "good"})
-    world.homes().add(std::string(who) + "@example.com");
-  ASSERT_TRUE(world.run_dry());
-  ASSERT_EQ(world.settled_count(), 4u);
-  for (const Settled& settled : world.settled()) {
-    const queue::Report& report = settled.report;
-    if (settled.address.starts_with("full")) {
-      EXPECT_EQ(report.outcome, Outcome::deferred);
-      EXPECT_EQ(report.reply.code, 452);
-      EXPECT_EQ(report.stage, Stage::rcpt);
-      EXPECT_FALSE(report.not_an_attempt);
-    } else if (settled.address.starts_with("gone")) {
-      EXPECT_EQ(report.outcome, Outcome::bounced);
-      EXPECT_EQ(report.reply.text, "no such user");
-    } else if (settled.address.starts_with("spam")) {
-      EXPECT_EQ(report.outcome, Outcome::bounced);
-      EXPECT_EQ(report.reply.enhanced[1], 7);
-    } else {
-      EXPECT_EQ(report.outcome, Outcome::delivered);
-    }
-  }
-}
-
-TEST(Delivery, GoesToTheNextHostAtOnceWhenOneRefuses) {
-  SmtpHost host;
-  SocketAddress dead;
-  {
-    SmtpHost gone;
-    dead = gone.address();
-  }
-  WorldOptions options = to(host);
-  options.routes = {{"*", {dead, host.address()}}};
-  World world(options);
-  world.homes().add(address_of(1));
-  ASSERT_TRUE(world.run_dry());
-  EXPECT_EQ(world.count(Outcome::delivered), 1u);
-  EXPECT_EQ(world.counters().connections_failed, 1u);
-}
-
-TEST(Delivery, AHostThatCannotBeReachedSuspendsTheLaneAndNobodyIsTold) {
-  SocketAddress dead;
-  {
-    SmtpHost gone;
-    dead = gone.address();
-  }
-  WorldOptions options;
-  options.settings = quick_settings();
-  options.routes = {{"*", {dead}}};
-  World world(options);
-  for (int i = 0; i < 50; ++i) world.homes().add(address_of(i));
-  ASSERT_TRUE(world.run_until([&] { return world.counters().lanes_suspended == 1; }));
-  EXPECT_EQ(world.settled_count(), 0u);
-  EXPECT_EQ(world.homes().leased.size(), 0u);
-  EXPECT_EQ(world.homes().waiting(), 50u);
-  std::optional<DestinationStatus> status;
-  world.dispatch().explain(world.homes().destination_of("example.com"),
-                           [&](DestinationStatus s) { status = std::move(s); });
-  ASSERT_TRUE(status.has_value());
-  EXPECT_EQ(status->hold, DestinationHold::lanes);
-  ASSERT_EQ(status->lanes.size(), 1u);
-  EXPECT_EQ(status->lanes[0].hold, LaneHold::suspended);
-  EXPECT_NE(status->lanes[0].reason.find("Connection refused"), std::string::npos)
-      << status->lanes[0].reason;
-  EXPECT_TRUE(status->lanes[0].until.is_set());
-}
-
-TEST(Delivery, ASuspendedLaneComesBack) {
-  SocketAddress address;
-  {
-    SmtpHost gone;
-    address = gone.address();
-  }
-  SmtpHost other;
-  WorldOptions options;
-  options.settings = quick_settings();
-  HostBehaviour behaviour;
-  behaviour.greeting = "421 4.3.2 not now";
-  auto refusing = std::make_unique<SmtpHost>(behaviour);
-  options.routes = {{"*", {refusing->address()}}};
-  World world(options);
-  world.homes().add(address_of(1));
-  ASSERT_TRUE(world.run_until([&] { return refusing->connections() >= 2; }));
-  EXPECT_EQ(world.settled_count(), 0u);
-}
-
 TEST(Delivery, KeepsConnectionsForAWhileAndClosesThem) {
   SmtpHost host;
   World world(to(host));
@@ -210,29 +113,6 @@ TEST(Delivery, QuitsAfterSoManyMessages) {
   EXPECT_EQ(host.connections(), 4);
 }
 
-TEST(Delivery, A421AfterSoManyMessagesLosesNothing) {
-  HostBehaviour behaviour;
-  behaviour.messages_per_connection = 3;
-  SmtpHost host(behaviour);
-  World world(to(host));
-  for (int i = 0; i < 40; ++i) world.homes().add(address_of(i));
-  ASSERT_TRUE(world.run_dry());
-  EXPECT_EQ(host.mail_count() + world.count(Outcome::deferred), 40u);
-  EXPECT_EQ(world.count(Outcome::bounced), 0u);
-}
-
-TEST(Delivery, AHostsConnectionLimitIsLearned) {
-  HostBehaviour behaviour;
-  behaviour.connections_max = 2;
-  SmtpHost host(behaviour);
-  WorldOptions options = to(host);
-  options.settings.connections = 10;
-  World world(options);
-  for (int i = 0; i < 300; ++i) world.homes().add(address_of(i));
-  ASSERT_TRUE(world.run_dry());
-  EXPECT_EQ(world.count(Outcome::delivered), 300u);
-}
-
 TEST(Delivery, TheRateHolds) {
   SmtpHost host;
   WorldOptions options = to(host);
@@ -247,28 +127,6 @@ TEST(Delivery, TheRateHolds) {
   EXPECT_LE(static_cast<int64_t>(sent), 5 + 1 + elapsed_ms * 50 / 1'000);
   ASSERT_TRUE(world.run_dry());
   EXPECT_EQ(host.mail_count(), 100u);
-}
-
-TEST(Delivery, ALostFinalReplyIsAPossibleDuplicate) {
-  HostBehaviour behaviour;
-  behaviour.drops_after_content = [](const ReceivedMail& mail) {
-    return mail.recipients[0].starts_with("drop");
-  };
-  SmtpHost host(behaviour);
-  {
-    World world(to(host));
-    world.homes().add("drop@example.com");
-    ASSERT_TRUE(world.run_dry());
-    EXPECT_EQ(world.homes().settled[0].report.outcome, Outcome::deferred);
-    EXPECT_TRUE(world.homes().settled[0].report.possible_duplicate);
-  }
-  WorldOptions options = to(host);
-  options.settings.on_lost_final_reply = traffic::LostFinalReply::assume_delivered;
-  World world(options);
-  world.homes().add("drop@example.com");
-  ASSERT_TRUE(world.run_dry());
-  EXPECT_EQ(world.homes().settled[0].report.outcome, Outcome::delivered);
-  EXPECT_TRUE(world.homes().settled[0].report.possible_duplicate);
 }
 
 TEST(Delivery, WhatIsPastItsDeadlineIsNotSent) {
@@ -340,83 +198,6 @@ TEST(Delivery, AStopWaitsForTheReplyToWhatWasSent) {
   EXPECT_EQ(host.commands().back(), "QUIT");
 }
 
-TEST(Delivery, AnAbsentSourceStandsStillAndSaysWhy) {
-  SmtpHost host;
-  WorldOptions options = to(host);
-  options.sources = {{"here", *IpAddress::parse("127.0.0.3"), "here.example"},
-                     {"absent", *IpAddress::parse("192.0.2.77"), "absent.example"}};
-  World world(options);
-  world.homes().add("a@one.example", MailClass::bulk, 0, {}, {"here"});
-  world.homes().add("a@two.example", MailClass::bulk, 0, {}, {"absent"});
-  ASSERT_TRUE(world.run_until([&] { return world.settled_count() == 1; }));
-  EXPECT_EQ(world.homes().settled[0].report.source, "here");
-  std::optional<DestinationStatus> status;
-  world.run_for(Duration::milliseconds(20));
-  world.dispatch().explain(world.homes().destination_of("two.example"),
-                           [&](DestinationStatus s) { status = std::move(s); });
-  ASSERT_EQ(status->lanes.size(), 1u);
-  EXPECT_EQ(status->lanes[0].hold, LaneHold::source_stopped);
-  EXPECT_NE(status->lanes[0].reason.find("192.0.2.77"), std::string::npos);
-}
-
-TEST(Delivery, WhereDnsDoesNotAnswerMailWaits) {
-  WorldOptions options;
-  options.settings = quick_settings();
-  World world(options);
-  world.homes().add(address_of(1));
-  ASSERT_TRUE(world.run_until([&] { return world.counters().destinations_held == 1; }));
-  EXPECT_EQ(world.settled_count(), 0u);
-  std::optional<DestinationStatus> status;
-  world.dispatch().explain(world.homes().destination_of("example.com"),
-                           [&](DestinationStatus s) { status = std::move(s); });
-  EXPECT_EQ(status->hold, DestinationHold::dns);
-  EXPECT_TRUE(status->until.is_set());
-  EXPECT_FALSE(status->reason.empty());
-}
-
-TEST(Delivery, ADomainThatDoesNotExistBouncesAllItsMail) {
-  WorldOptions options;
-  options.settings = quick_settings();
-  World world(options);
-  for (int i = 0; i < 200; ++i) world.homes().add(address_of(i, "example.gone"));
-  ASSERT_TRUE(world.run_dry());
-  ASSERT_EQ(world.count(Outcome::bounced), 200u);
-  const queue::Report& report = world.homes().settled[0].report;
-  EXPECT_EQ(report.stage, Stage::dns);
-  EXPECT_EQ(report.reply.enhanced[0], 5);
-  EXPECT_EQ(world.counters().destinations, 0u);
-}
-
-TEST(Delivery, WhatOurPipeliningMayHaveCausedIsTriedPlainly) {
-  // A host that says it can pipeline and loses its head when the next MAIL rides along.
-  HostBehaviour behaviour;
-  behaviour.chunking = false;
-  behaviour.stumbles_over_pipelining = true;
-  SmtpHost host(behaviour);
-  WorldOptions options = to(host);
-  options.settings.connections = 2;
-  World world(options);
-  for (int i = 0; i < 20; ++i) world.homes().add(address_of(i));
-  ASSERT_TRUE(world.run_dry());
-  EXPECT_EQ(world.count(Outcome::bounced), 0u);
-  EXPECT_GT(world.count(Outcome::delivered), 0u);
-}
-
-TEST(Delivery, AnOperatorsRetryEndsASuspension) {
-  HostBehaviour behaviour;
-  behaviour.greeting_refused_first = 4;
-  SmtpHost host(behaviour);
-  World world(to(host));
-  world.homes().add(address_of(1));
-  for (int i = 1; i <= 4; ++i) {
-    ASSERT_TRUE(world.run_until(
-        [&] { return host.connections() == i && world.counters().lanes_suspended == 1; }));
-    world.dispatch().retry_now("example.com");
-  }
-  ASSERT_TRUE(world.run_dry());
-  EXPECT_EQ(world.count(Outcome::delivered), 1u);
-}
-
 TEST(Delivery, AReloadChangesLimitsAndLosesNothing) {
   SmtpHost host;
   WorldOptions options = to(host);
@@ -447,36 +228,6 @@ TEST(Delivery, AReloadWithAnotherSourceMovesToIt) {
   EXPECT_EQ(world.count(Outcome::delivered), 60u);
   EXPECT_EQ(host.mail_count(), 60u);
   EXPECT_EQ(world.homes().settled.back().report.source, "other");
-}
-
-TEST(Delivery, IdleConnectionsMakeRoomWhereDescriptorsAreShort) {
-  SmtpHost hosts[8];
-  WorldOptions options;
-  options.settings = quick_settings();
-  options.settings.idle_timeout = Duration::minutes(1);
-  options.connections_max = 2;
-  for (int i = 0; i < 8; ++i)
-    options.routes.push_back({"d" + std::to_string(i) + ".example", {hosts[i].address()}});
-  World world(options);
-  for (int i = 0; i < 8; ++i)
-    world.homes().add(address_of(1, "d" + std::to_string(i) + ".example"));
-  ASSERT_TRUE(world.run_dry());
-  EXPECT_EQ(world.count(Outcome::delivered), 8u);
-}
-
-TEST(Delivery, FewDescriptorsMakeLanesTakeTurns) {
-  SmtpHost hosts[6];
-  WorldOptions options;
-  options.settings = quick_settings();
-  options.connections_max = 2;
-  for (int i = 0; i < 6; ++i)
-    options.routes.push_back({"d" + std::to_string(i) + ".example", {hosts[i].address()}});
-  World world(options);
-  for (int i = 0; i < 6; ++i)
-    for (int k = 0; k < 150; ++k)
-      world.homes().add(address_of(k, "d" + std::to_string(i) + ".example"));
-  ASSERT_TRUE(world.run_dry());
-  EXPECT_EQ(world.count(Outcome::delivered), 900u);
 }
 
 TEST(Delivery, WorkersShareTheWork) {
