@@ -41,16 +41,28 @@ void give_up(Worker& worker, const queue::CampaignInfo& campaign, const std::str
       [](bool) {});
 }
 
-void open_intake(Worker& worker, queue::CampaignInfo campaign, std::string key,
-                 delivery::ContentRef content, Answer<submission::BatchBegun> answer) {
-  auto intake = std::make_shared<BatchIntake>(worker, campaign, key, std::move(content));
-  if (auto opened = intake->open(); !opened) {
+// Right after a start, and while the disk is behind, a segment is being prepared: the request waits
+// for it instead of being sent away, at most this often.
+constexpr int kRoomWaitsMax = 8;
+
+void open_intake(Worker& worker, std::shared_ptr<BatchIntake> intake,
+                 const queue::CampaignInfo& campaign, const std::string& key, int waits,
+                 Answer<submission::BatchBegun> answer) {
+  auto opened = intake->open();
+  if (opened) {
+    submission::BatchBegun begun;
+    begun.writer = std::make_unique<IntakeWriter>(std::move(intake));
+    return answer(std::move(begun));
+  }
+  if (opened.error() != queue::SubmitError::busy || waits == kRoomWaitsMax) {
     give_up(worker, campaign, key);
     return answer(std::unexpected(refused(opened.error())));
   }
-  submission::BatchBegun begun;
-  begun.writer = std::make_unique<IntakeWriter>(std::move(intake));
-  answer(std::move(begun));
+  // std::function wants a copyable callable.
+  auto held = std::make_shared<Answer<submission::BatchBegun>>(std::move(answer));
+  worker.intake().when_room([&worker, intake, campaign, key, waits, held] {
+    open_intake(worker, intake, campaign, key, waits + 1, std::move(*held));
+  });
 }
 
 }  // namespace
@@ -85,8 +97,8 @@ void EngineBackend::begin_batch(const Caller& caller, CampaignId campaign, const
                 give_up(worker_, info, key);
                 return answer(std::unexpected(refused(Refusal::failed, content.error().message)));
               }
-              open_intake(worker_, std::move(info), std::move(key), std::move(*content),
-                          std::move(answer));
+              auto intake = std::make_shared<BatchIntake>(worker_, info, key, std::move(*content));
+              open_intake(worker_, std::move(intake), info, key, 0, std::move(answer));
             });
       });
 }

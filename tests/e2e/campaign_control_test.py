@@ -22,14 +22,19 @@ def running(world, count=3000):
 
 
 def check_silence(world, campaign):
-    """Since pause or cancel was answered no MAIL command came and none comes."""
+    """Since pause or cancel was answered no MAIL command was sent and none is.
+
+    A command that was under way to the host when the answer came is counted there after it: at
+    most one on each of the two connections to each of the ten hosts.
+    """
     before = world.mxsim.stats()["mail_commands"]
     wait_until(lambda: campaign.counts()["in_flight"] == 0, "nothing to be in flight")
     # Long enough for several round trips on every connection there was.
     for _ in range(10):
         campaign.counts()
     wait_until(lambda: world.mxsim.stats()["open_connections"] == 0, "idle connections to close")
-    equal(world.mxsim.stats()["mail_commands"], before, "MAIL commands after the answer")
+    after = world.mxsim.stats()["mail_commands"]
+    check(after <= before + 20, f"{after - before} MAIL commands after the answer")
 
 
 @case
@@ -55,6 +60,8 @@ def pause_survives_a_kill():
         campaign = running(world, 1000)
         campaign.pause()
         world.daemon.kill()
+        # What the dead one had sent is being read by the hosts.
+        wait_until(lambda: world.mxsim.stats()["open_connections"] == 0, "the hosts to notice")
         before = world.mxsim.stats()["mail_commands"]
         world.daemon.start()
         equal(campaign.show()["state"], "paused", "the state after kill -9")
