@@ -1,5 +1,5 @@
-// The clock seam for tests: the machine's time plus what a test adds, so that hours pass in no time.
-// Linked in place of io/linux_clock.cc.
+// The clock seam for tests: the machine's time plus what a test adds, so that hours pass in no
+// time. Linked in place of io/linux_clock.cc.
 #pragma once
 
 #include "base/units.h"
