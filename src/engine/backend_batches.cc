@@ -65,6 +65,37 @@ void open_intake(Worker& worker, std::shared_ptr<BatchIntake> intake,
   });
 }
 
+void give_earlier(const Sha256& digest, std::string_view bytes,
+                  Answer<submission::BatchBegun>& answer) {
+  submission::BatchBegun begun;
+  begun.earlier = decode_batch_answer(bytes);
+  begun.earlier_digest = digest;
+  answer(std::move(begun));
+}
+
+// What the key was answered before. The registry holds short answers; a long one is with the batch's
+// commit, at its home.
+void answer_again(Worker& worker, BatchBegun begun, Answer<submission::BatchBegun> answer) {
+  if (!begun.is_long) return give_earlier(begun.digest, begun.answer, answer);
+  const auto& owners = worker.shared().worker_of_slice;
+  SliceNumber slice = slice_of(begun.batch);
+  if (slice >= owners.size() || owners[slice] == kNoWorker) {
+    return answer(std::unexpected(refused(RegistryError::failed, "batch")));
+  }
+  worker.ask(
+      owners[slice],
+      [batch = begun.batch](Worker& there, auto reply) mutable {
+        queue::Home* home = there.home_of(slice_of(batch));
+        if (home == nullptr) return reply(std::optional<std::string>{});
+        home->answer(batch, std::move(reply));
+      },
+      [digest = begun.digest, answer = std::move(answer)](
+          std::optional<std::string> bytes) mutable {
+        if (!bytes) return answer(std::unexpected(refused(RegistryError::failed, "batch")));
+        give_earlier(digest, *bytes, answer);
+      });
+}
+
 }  // namespace
 
 void EngineBackend::begin_batch(const Caller& caller, CampaignId campaign, const std::string& key,
@@ -84,12 +115,7 @@ void EngineBackend::begin_batch(const Caller& caller, CampaignId campaign, const
       [this, info, key,
        answer = std::move(answer)](Result<BatchBegun, RegistryError> begun) mutable {
         if (!begun) return answer(std::unexpected(refused(begun.error(), "campaign")));
-        if (begun->answered) {
-          submission::BatchBegun earlier;
-          earlier.earlier = decode_batch_answer(begun->answer);
-          earlier.earlier_digest = begun->digest;
-          return answer(std::move(earlier));
-        }
+        if (begun->answered) return answer_again(worker_, std::move(*begun), std::move(answer));
         worker_.contents().fetch(
             info.content, [this, info, key = std::move(key), answer = std::move(answer)](
                               Result<delivery::ContentRef> content) mutable {

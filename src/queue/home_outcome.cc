@@ -245,7 +245,10 @@ bool Home::State::export_backlog() {
       facts_of_record(record, work->events[i].first);
       load_base(record.recipient, {}, [this, work, i, done](const Loaded* loaded) {
         EventFacts& about = work->events[i].first;
-        if (loaded != nullptr && loaded->recipient.id == about.recipient) {
+        if (loaded == nullptr || loaded->recipient.id != about.recipient) {
+          // Reclaimed, so it was exported: who keeps the place lags behind.
+          about.outcome.reset();
+        } else {
           about.queued = loaded->recipient.accepted_at;
           about.tenant = loaded->recipient.tenant;
           about.address = loaded->recipient.address;
