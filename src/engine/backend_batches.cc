@@ -73,8 +73,8 @@ void give_earlier(const Sha256& digest, std::string_view bytes,
   answer(std::move(begun));
 }
 
-// What the key was answered before. The registry holds short answers; a long one is with the batch's
-// commit, at its home.
+// What the key was answered before. The registry holds short answers; a long one is with the
+// commit of its batch, at the home.
 void answer_again(Worker& worker, BatchBegun begun, Answer<submission::BatchBegun> answer) {
   if (!begun.is_long) return give_earlier(begun.digest, begun.answer, answer);
   const auto& owners = worker.shared().worker_of_slice;
