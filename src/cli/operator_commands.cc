@@ -45,13 +45,15 @@ int show_status(const ServerOptions& options) {
                seconds_text(status.number("uptime_s")));
     say_divert(status);
     JsonView totals = status.at("totals");
-    fmt::print("waiting {}, in flight {}, delivered {}, deferred {}, bounced {}, expired {}\n",
-               grouped(totals.number("waiting")), grouped(totals.number("in_flight")),
-               grouped(totals.number("delivered")), grouped(totals.number("deferred")),
-               grouped(totals.number("bounced")), grouped(totals.number("expired")));
+    auto total = [&](std::string_view name) { return grouped(totals.number(name)); };
+    fmt::print("waiting {}, in flight {}\n", total("waiting"), total("in_flight"));
+    fmt::print("since the start: delivered {}, deferred {}, bounced {}, expired {}\n",
+               total("delivered"), total("deferred"), total("bounced"), total("expired"));
     JsonView spool = status.at("spool");
     if (spool.has("dir")) {
-      fmt::print("spool {}: {}, {} used, {} free\n", spool.text("dir"), spool.text("state"),
+      std::string state = spool.text("state");
+      fmt::print("spool {}: {}{}{} used, {} free\n", spool.text("dir"), state,
+                 state.empty() ? "" : ", ",
                  bytes_text(static_cast<uint64_t>(spool.number("bytes"))),
                  bytes_text(static_cast<uint64_t>(spool.number("free_bytes"))));
     }
