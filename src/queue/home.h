@@ -83,7 +83,7 @@ struct NewBatch {
   std::string tenant_name;
   std::string idempotency_key;  // empty: none
   MailClass mail_class = MailClass::bulk;
-  // Without a campaign; with one, it says these.
+  // Of messages that bring their own content. What is not given, their campaign says.
   ContentId content{};
   std::string inline_content;  // at most kInlineContentMax; empty: stored under `content`
   std::vector<std::string> sources;

@@ -88,7 +88,8 @@ class Home::Replay {
 
 SourceSet Home::Replay::sources_of(const spool::Recipient& record, const Batch& batch) {
   if (!record.source.empty()) return home_.source_sets_.number_of_one(record.source);
-  if (record.campaign == 0) return batch.message != nullptr ? batch.message->sources : 0;
+  if (batch.message != nullptr) return batch.message->sources;
+  if (record.campaign == 0) return 0;
   if (record.campaign == last_campaign_) return last_sources_;
   const CampaignInfo* info = home_.campaign_states_.find(record.campaign);
   last_campaign_ = record.campaign;
@@ -146,7 +147,8 @@ void Home::Replay::visit_recipient(const spool::RecordView& view) {
 void Home::Replay::describe(Batch& batch, const spool::BatchCommit& record) {
   batch.mail_class = record.mail_class;
   batch.committed_at = record.committed_at;
-  if (record.campaign != 0) return;
+  bool has_content = record.content != decltype(record.content){};
+  if (record.campaign != 0 && !has_content && record.inline_content.empty()) return;
   batch.message = std::make_unique<MessageInfo>();
   MessageInfo& message = *batch.message;
   message.tenant_name = record.tenant_name;
@@ -203,11 +205,12 @@ void Home::Replay::visit_commit(const spool::RecordView& view) {
   if (batch.open == nullptr) return;
   if (!drop_duplicates(batch, record)) return unreadable(view);
   if (batch.message != nullptr) {
-    // Without a campaign only now is it known where they may leave from.
+    // Only now is it known where they may leave from.
     for (Slot at = batch.open->entries.head; at != kNoSlot; at = home_.recipients_[at].next) {
       Entry& entry = home_.recipients_[at];
       const Destination& destination = home_.destinations_.of_flow(entry.flow);
-      if (destination.sources != 0 || batch.message->sources == 0) continue;
+      SourceSet wanted = batch.message->sources;
+      if (wanted == 0 || destination.sources == wanted) continue;
       uint32_t flow = home_.destinations_.use_flow_like(entry.flow, batch.message->sources);
       home_.destinations_.release_flow(entry.flow);
       entry.flow = flow;

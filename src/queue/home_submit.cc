@@ -43,25 +43,28 @@ Result<BatchHandle, SubmitError> Home::State::begin(const NewBatch& in) {
   batch.open = std::make_unique<OpenBatch>();
   OpenBatch& open = *batch.open;
   open.idempotency_key = in.idempotency_key;
-  if (in.campaign == 0) {
+  const CampaignInfo* info = campaign_states_.find(in.campaign);
+  CHECK(in.campaign == 0 || info != nullptr, "a batch of a campaign that is not known here");
+  if (info != nullptr) {
+    batch.mail_class = info->mail_class;
+    open.sources = info->sources;
+    open.retry = info->retry;
+    open.age_base = info->start_at;
+  }
+  if (in.campaign == 0 || !in.inline_content.empty() || in.content != ContentId{}) {
+    // It brings what it needs; what it does not say, its campaign says.
     open.inline_content = in.inline_content;
-    open.sources = in.sources;
-    open.retry = in.retry;
+    if (info == nullptr || !in.sources.empty()) open.sources = in.sources;
+    if (info == nullptr || !in.retry.retry.empty()) open.retry.retry = in.retry.retry;
+    if (info == nullptr || in.retry.max_age.us > 0) open.retry.max_age = in.retry.max_age;
     batch.message = std::make_unique<MessageInfo>();
     batch.message->tenant_name = in.tenant_name;
     batch.message->content = in.content;
     batch.message->has_inline_content = !in.inline_content.empty();
-    batch.message->sources = source_sets_.number_of(in.sources);
-    batch.message->retry = in.retry;
-    open.source_set = batch.message->sources;
-  } else {
-    const CampaignInfo* info = campaign_states_.find(in.campaign);
-    CHECK(info != nullptr, "a batch of a campaign that this worker does not know");
-    batch.mail_class = info->mail_class;
-    open.source_set = source_sets_.number_of(info->sources);
-    open.retry = info->retry;
-    open.age_base = info->start_at;
+    batch.message->sources = source_sets_.number_of(open.sources);
+    batch.message->retry = open.retry;
   }
+  open.source_set = source_sets_.number_of(open.sources);
   ++campaigns_[batch.campaign].open_batches;
   ++open_batches_;
   return slot + 1;
