@@ -34,15 +34,11 @@ class Renderer {
     for (size_t i = 0; i < sizeof(scratch.id_); ++i) {
       scratch.id_[i] = kHexDigits[input.recipient >> (60 - 4 * i) & 15];
     }
-    if (content.uses_verp()) {
-      CHECK(input.verp_key != nullptr, "this content needs a VERP key");
-      verp_bytes_ = verp_encode(*input.verp_key, {input.campaign, input.recipient}, scratch.verp_);
-    }
-    // Values that were damaged on their way are rendered as missing ones: every attempt alike.
-    decode_values(content, input.values, scratch.values_);
+    if (content.uses_verp()) make_token();
   }
 
   Rendered message() {
+    read_values();
     size_t room = room_needed();
     bool outgrown = scratch_.capacity_ > kScratchKeptBytes && room < scratch_.capacity_ / 8;
     if (scratch_.capacity_ < room || outgrown) {
@@ -61,6 +57,13 @@ class Renderer {
   }
 
   std::string_view return_path() {
+    for (const Step& step : content_.return_path()) {
+      bool needs_values = step.kind == StepKind::value && step.field < content_.fields().size();
+      if (needs_values) {
+        read_values();
+        break;
+      }
+    }
     // Every value in an address is cut to a length of its own (Content::load knows the steps).
     size_t room = content_.return_path().size() * kReturnPathStepRoom;
     if (scratch_.return_path_.size() < room) scratch_.return_path_.resize(room);
@@ -71,6 +74,20 @@ class Renderer {
   }
 
  private:
+  // Values that were damaged on their way are rendered as missing ones: every attempt alike.
+  void read_values() { decode_values(content_, input_.values, scratch_.values_); }
+
+  // Message and return path of a recipient ask for the same token one after the other.
+  void make_token() {
+    CHECK(input_.verp_key != nullptr, "this content needs a VERP key");
+    bool made = scratch_.verp_bytes_ > 0 && scratch_.verp_key_ == *input_.verp_key &&
+                scratch_.verp_id_ == VerpId{input_.campaign, input_.recipient};
+    if (made) return;
+    scratch_.verp_key_ = *input_.verp_key;
+    scratch_.verp_id_ = {input_.campaign, input_.recipient};
+    scratch_.verp_bytes_ = verp_encode(*input_.verp_key, scratch_.verp_id_, scratch_.verp_);
+  }
+
   size_t room_needed() const {
     size_t room = content_.fixed_room();
     room += content_.own_slots() * value_bound(std::max(input_.address.size(), kVerpTokenMax));
@@ -88,7 +105,7 @@ class Renderer {
       case kFieldRecipientId:
         return {scratch_.id_, sizeof(scratch_.id_)};
       case kFieldVerp:
-        return {scratch_.verp_.data(), verp_bytes_};
+        return {scratch_.verp_.data(), scratch_.verp_bytes_};
       default:
         return scratch_.values_[field];
     }
@@ -185,7 +202,6 @@ class Renderer {
   char* run_start_ = nullptr;    // of what no piece names yet
   char* group_start_ = nullptr;  // of a header's text or a URI being put together
   size_t column_ = 0;
-  size_t verp_bytes_ = 0;
   uint64_t size_bytes_ = 0;
 };
 

@@ -75,7 +75,10 @@ class Scratch {
   std::string date_;  // of date_second_, the last one asked for
   int64_t date_second_ = INT64_MIN;
   char id_[16] = {};
-  std::array<char, kVerpTokenMax> verp_ = {};
+  std::array<char, kVerpTokenMax> verp_ = {};  // the token of verp_id_ under verp_key_
+  size_t verp_bytes_ = 0;                      // 0: none was made yet
+  VerpKey verp_key_{0, 0};
+  VerpId verp_id_;
 };
 
 Rendered render(const Content& content, const RenderInput& input, Form form, Scratch& scratch);

@@ -31,6 +31,7 @@ class VerpKey {
 
   // SipHash-2-4 of the bytes under this key.
   uint64_t tag(std::string_view bytes) const;
+  constexpr bool operator==(const VerpKey&) const = default;
 
  private:
   uint64_t k0_ = 0;

@@ -143,6 +143,33 @@ TEST(render, return_path) {
   EXPECT_EQ(verp_decode({&key, 1}, token), (VerpId{7, make_recipient_id(3, 0x1234)}));
 }
 
+TEST(render, a_reused_scratch_keeps_no_token) {
+  ContentSource source = simple();
+  source.text = "{{verp}}\n";
+  source.return_path = "b+{{verp}}@c.example";
+  Compiled c = compile(source);
+  VerpKey other_key("another secret");
+  RenderInput input = input_for("u@e.org", "");
+  auto token = [&](RenderInput of, Scratch& scratch) {
+    std::string body = body_of(join(render(c.content, of, Form::plain, scratch)));
+    std::string path(render_return_path(c.content, of, scratch));
+    EXPECT_EQ("b+" + body.substr(0, body.find('=')) + "@c.example", path);
+    return path;
+  };
+  Scratch reused;
+  std::string first = token(input, reused);
+  for (int change = 0; change < 3; ++change) {
+    RenderInput changed = input;
+    if (change == 0) changed.recipient += 1;
+    if (change == 1) changed.campaign += 1;
+    if (change == 2) changed.verp_key = &other_key;
+    Scratch fresh;
+    EXPECT_EQ(token(changed, reused), token(changed, fresh));
+    EXPECT_NE(token(changed, reused), first);
+    EXPECT_EQ(token(input, reused), first);
+  }
+}
+
 TEST(render, a_value_as_a_whole_address) {
   ContentSource source = simple();
   source.from = "{{name}} <{{owner}}>";
