@@ -5,6 +5,7 @@
 #include "engine/control.h"
 #include "engine/spool_layout.h"
 #include "io/entropy.h"
+#include "io/file.h"
 #include "io/interfaces.h"
 
 namespace postring::engine {
@@ -289,6 +290,7 @@ void Worker::close_homes(std::move_only_function<void(bool ok)> done) {
   };
   auto closing = std::make_shared<Closing>(Closing{homes_.size(), true, std::move(done)});
   for (auto& home : homes_) {
+    if (!home->takes_mail() && home->is_empty()) empty_slices_.push_back(home->slice());
     home->close([closing](bool ok) {
       closing->ok = closing->ok && ok;
       if (--closing->left == 0) closing->done(closing->ok);
@@ -300,9 +302,22 @@ void Worker::close_homes(std::move_only_function<void(bool ok)> done) {
 void Worker::when_exported(Job done) {
   exported_ = std::move(done);
   loop_->add_step([this] {
-    if (exported_ && exporter_->idle()) std::exchange(exported_, nullptr)();
+    if (!exported_ || !exporter_->idle()) return false;
+    remove_empty_slices();
+    std::exchange(exported_, nullptr)();
     return false;
   });
+}
+
+void Worker::remove_empty_slices() {
+  for (SliceNumber slice : std::exchange(empty_slices_, {})) {
+    std::string folder = slice_folder(shared_.spool_dir, slice);
+    // What cannot be removed is recovered as an empty slice by the next start.
+    for (const std::string& name : list_folder(folder).value_or(std::vector<std::string>{})) {
+      (void)remove_file(folder + "/" + name);
+    }
+    (void)remove_file(folder);
+  }
 }
 
 void Worker::stop_serving(Job done) {

@@ -94,7 +94,8 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   bool stopping() const { return stopping_; }
   void stop_delivery(Duration patience, Job done);
   void close_homes(std::move_only_function<void(bool ok)> done);
-  // When every event of this worker is kept.
+  // When every event of this worker is kept; slices that took no more mail and hold nothing are
+  // then removed.
   void when_exported(Job done);
   void stop_serving(Job done);
   void finish() { finished_ = true; }
@@ -162,6 +163,7 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   delivery::DispatchConfig dispatch_config() const;
   void apply_policies();
   void check_stopped();
+  void remove_empty_slices();
 
   Shared& shared_;
   uint32_t index_;
@@ -189,6 +191,7 @@ class Worker final : public delivery::Peers, public delivery::Homes {
 
   bool stopping_ = false;
   bool homes_closed_ = false;
+  std::vector<SliceNumber> empty_slices_;
   bool finished_ = false;
   Job delivery_stopped_;
   Job exported_;
