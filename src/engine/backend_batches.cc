@@ -54,6 +54,10 @@ void open_intake(Worker& worker, std::shared_ptr<BatchIntake> intake,
     begun.writer = std::make_unique<IntakeWriter>(std::move(intake));
     return answer(std::move(begun));
   }
+  if (worker.stopping()) {
+    give_up(worker, campaign, key);
+    return answer(std::unexpected(refused(Refusal::stopping, "stopping")));
+  }
   if (opened.error() != queue::SubmitError::busy || waits == kRoomWaitsMax) {
     give_up(worker, campaign, key);
     return answer(std::unexpected(refused(opened.error())));
@@ -89,8 +93,8 @@ void answer_again(Worker& worker, BatchBegun begun, Answer<submission::BatchBegu
         if (home == nullptr) return reply(std::optional<std::string>{});
         home->answer(batch, std::move(reply));
       },
-      [digest = begun.digest, answer = std::move(answer)](
-          std::optional<std::string> bytes) mutable {
+      [digest = begun.digest,
+       answer = std::move(answer)](std::optional<std::string> bytes) mutable {
         if (!bytes) return answer(std::unexpected(refused(RegistryError::failed, "batch")));
         give_earlier(digest, *bytes, answer);
       });

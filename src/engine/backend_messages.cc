@@ -151,12 +151,14 @@ class MessageIntake : public std::enable_shared_from_this<MessageIntake> {
 
   // One message is little: it waits for room where a batch would be asked to come again.
   void wait_or_refuse(queue::SubmitError error) {
+    if (worker_.stopping()) return refuse(refused(Refusal::stopping, "stopping"));
     if (error != queue::SubmitError::busy || waits_ == kWaitsMax) return refuse(refused(error));
     ++waits_;
     worker_.intake().when_room([self = shared_from_this()] { self->submit(); });
   }
 
   void on_committed(Result<queue::Committed, queue::SubmitError> committed) {
+    if (!committed && worker_.stopping()) return refuse(refused(Refusal::stopping, "stopping"));
     if (!committed) return refuse(refused(committed.error()));
     worker_.exporter().metrics().add(reporting::Counter::recipients_accepted,
                                      accepted_.recipients.size());

@@ -106,7 +106,7 @@ void BatchIntake::commit(const Sha256& digest, uint64_t rejected, std::string re
 }
 
 void BatchIntake::start_admission() {
-  if (failure_) return refuse(refused(*failure_));
+  if (failure_) return refuse(refusal_of(*failure_));
   std::vector<queue::Fingerprint> fingerprints = worker_.intake().fingerprints(handle_);
   worker_.ask(
       kControlWorker,
@@ -141,7 +141,7 @@ void BatchIntake::on_admitted(Result<Admitted, RegistryError> admitted) {
 }
 
 void BatchIntake::on_committed(Result<queue::Committed, queue::SubmitError> committed) {
-  if (!committed) return refuse(refused(committed.error()));
+  if (!committed) return refuse(refusal_of(committed.error()));
   using reporting::Counter;
   reporting::Metrics& metrics = worker_.exporter().metrics();
   metrics.add(Counter::recipients_accepted, result_.accepted);
@@ -150,6 +150,11 @@ void BatchIntake::on_committed(Result<queue::Committed, queue::SubmitError> comm
   // The answer waits for the registry: a repeat that follows it finds the key answered.
   finish({true, digest_, encode_batch_answer(result_), committed->batch},
          [self = shared_from_this()] { self->answer_(std::move(self->result_)); });
+}
+
+// What fails because the homes are being closed is to be tried again, on the next daemon.
+submission::Refused BatchIntake::refusal_of(queue::SubmitError error) const {
+  return worker_.stopping() ? refused(Refusal::stopping, "stopping") : refused(error);
 }
 
 void BatchIntake::abandon() {

@@ -48,6 +48,7 @@ class BatchIntake : public std::enable_shared_from_this<BatchIntake> {
   void on_committed(Result<queue::Committed, queue::SubmitError> committed);
   // Gives up or keeps, then tells the registry; `told` runs when it knows.
   void finish(BatchEnd end, Job told);
+  submission::Refused refusal_of(queue::SubmitError error) const;
   void refuse(submission::Refused why);
 
   Worker& worker_;

@@ -434,11 +434,21 @@ class Campaign:
         return state
 
     def events(self, **query):
-        events = self.api.events(campaign=self.id, **query)
+        """Its events; without a query, those of every recipient that has ended by now are among
+        them (they follow their outcomes by a commit)."""
+        events = []
+
+        def told():
+            ended = sum(self.counts()[part] for part in FINAL)
+            events[:] = self.api.events(campaign=self.id, **query)
+            return query or len({e["recipient"] for e in events if e["type"] in FINAL}) >= ended
+
+        wait_until(told, "an event for every recipient that ended")
         check_schema(events)
         return events
 
 
+FINAL = ("delivered", "bounced", "expired", "cancelled")
 SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "src" / "reporting" / "event.schema.json"
 SCHEMA_SAMPLE = 300
 
