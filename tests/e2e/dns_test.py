@@ -11,11 +11,11 @@ dns = "nxdomain"
 [[domain]]
 pattern = "fail{0..1}.example"
 dns = "servfail"
-dns_times = 3
+dns_times = 2
 [[domain]]
 pattern = "silent{0..1}.example"
 dns = "timeout"
-dns_times = 3
+dns_times = 2
 [[domain]]
 pattern = "implicit{0..1}.example"
 dns = "implicit"
