@@ -60,9 +60,9 @@ def nothing_acknowledged_is_lost():
         state = survive(world, submitter, campaign, world.daemon.kill, CYCLES)
         equal(state["counts"]["delivered"], len(submitter.acknowledged), "delivered")
         extra = report(world, submitter.acknowledged, CYCLES)
-        # At most one message per connection is sent and not yet known to have arrived; its outcome
-        # is written within a turn of the loop.
-        limit = CYCLES * CONNECTIONS * SITES
+        # One message per connection is sent and not yet known to have arrived, and a few turns of
+        # two loops pass until its outcome is written at its home.
+        limit = CYCLES * CONNECTIONS * SITES * 4
         check(extra <= limit, f"{extra} duplicates, more than {limit} were ever in flight at the kills")
         told = {e["address"] for e in campaign.events() if e["type"] == "delivered"}
         equal(told, set(submitter.acknowledged), "who was told to be delivered")

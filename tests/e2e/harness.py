@@ -327,7 +327,7 @@ class Api:
         return answer
 
     def insist(self, method, path, body, headers):
-        """Repeats until it succeeds, as a careful client does: over lost connections, 409, 503, 507."""
+        """Repeats until it succeeds, as a careful client does: over lost connections and what passes."""
         last = [None]
 
         def attempt():
@@ -339,7 +339,7 @@ class Api:
             if status < 300:
                 return (answer,)
             last[0] = f"{status} {short(answer)}"
-            if status in (409, 503, 507):
+            if status == 409 or status >= 500:
                 return None
             raise ApiError(method, path, status, answer, got)
 
