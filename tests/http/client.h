@@ -2,6 +2,8 @@
 #pragma once
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -73,7 +75,7 @@ class Client {
     std::string all = std::move(rest_);
     rest_.clear();
     while (!enough(all) && clock_now() < end) {
-      char buffer[65'536];
+      static char buffer[1 << 20];
       ssize_t got = ::recv(socket_, buffer, sizeof buffer, MSG_DONTWAIT);
       if (got > 0) {
         all.append(buffer, static_cast<size_t>(got));
@@ -126,6 +128,8 @@ class Client {
     socket_ = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(socket_ >= 0);
     CHECK(::connect(socket_, address, size) == 0, "the server listens");
+    int on = 1;  // pieces of a request must not wait for each other; fails on a Unix socket
+    ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
 
   // 0 where it is not whole yet. An interim answer (100) is one of its own.
@@ -139,8 +143,14 @@ class Client {
       size_t size = head + std::stoul(text.substr(length + 16));
       return text.size() >= size ? size : 0;
     }
-    size_t end = text.find("\r\n0\r\n\r\n", head - 2);
-    return end == std::string::npos ? 0 : end + 7;
+    for (size_t at = head; at < text.size();) {
+      size_t line = text.find("\r\n", at);
+      if (line == std::string::npos) return 0;
+      size_t size = std::stoul(text.substr(at, line - at), nullptr, 16);
+      at = line + 2 + size + 2;
+      if (size == 0) return text.size() >= at ? at : 0;
+    }
+    return 0;
   }
 
   Loop& loop_;
