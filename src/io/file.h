@@ -42,6 +42,10 @@ Result<uint64_t, int> free_space(const std::string& path);
 // An exclusive lock on the file that ends with the process; false where another holds it.
 Result<bool, int> lock_file(int file);
 
+// Reserves space for [0, size) and writes nothing: preallocate_file() on it cannot meet a full disk.
+// May block.
+Result<void, int> reserve_file(int file, uint64_t size);
+
 // Whole small files (configuration, contents, keys). Blocks.
 Result<std::string, int> read_whole_file(const std::string& path, uint64_t size_max);
 // Written beside, synced, renamed over, folder synced: after success it is durable.

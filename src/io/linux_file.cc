@@ -99,6 +99,12 @@ Result<void, int> preallocate_file(int file, uint64_t size) {
   return outcome_of(fsync(file));
 }
 
+Result<void, int> reserve_file(int file, uint64_t size) {
+  int error = posix_fallocate(file, 0, static_cast<off_t>(size));
+  if (error != 0) return std::unexpected(error);
+  return {};
+}
+
 Result<void, int> make_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);

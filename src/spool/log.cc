@@ -37,8 +37,7 @@ Log::State::State(Loop& loop_, std::string folder_, LogOptions options_)
     : loop(loop_),
       folder(std::move(folder_)),
       options(options_),
-      self(std::make_shared<State*>(this)),
-      reserve(options_.reserve_segments) {
+      self(std::make_shared<State*>(this)) {
   for (size_t slot = kColdReadsMax; slot > 0; --slot) free_slots.push_back(slot - 1);
   write_completion.bind<&State::on_written>(this);
   sync_completion.bind<&State::on_synced>(this);
@@ -54,8 +53,8 @@ Log::State::~State() {
 
 size_t Log::State::floor_of(Room room) const {
   switch (room) {
-    case Room::submission: return reserve;
-    case Room::outcome: return std::min(reserve, 1u);
+    case Room::submission: return options.reserve_segments;
+    case Room::outcome: return std::min(options.reserve_segments, 1u);
     case Room::reclaim: return 0;
   }
   return 0;
@@ -69,7 +68,7 @@ Result<void, AppendError> Log::State::refuse(uint64_t bytes, Room room) const {
   size_t floor = floor_of(room);
   size_t ready = spares->ready();
   // Submission keeps the whole reserve even while it fits the segment at hand.
-  bool enough = room == Room::submission ? ready >= floor + rolls
+  bool enough = room == Room::submission ? ready >= floor + rolls && spares->enough_reserved()
                                          : rolls == 0 || ready >= floor + rolls;
   if (!enough) {
     return std::unexpected(spares->disk_full() ? AppendError::disk_full
@@ -92,11 +91,17 @@ Result<Position, AppendError> Log::State::append(RecordType type, std::string_vi
   }
   if (!has_active()) {
     open_next();
-  } else if (active().end + size > active().capacity()) {
+  } else if (active().end + size > active().capacity() || is_too_old(active(), room)) {
     seal();
     open_next();
   }
   return put(type, payload);
+}
+
+// Only where a spare is there for the asking: age never makes an append fail.
+bool Log::State::is_too_old(const Segment& segment, Room room) const {
+  if (loop.wall_now() - segment.opened < options.segment_age_max) return false;
+  return spares->ready() > floor_of(room);
 }
 
 Position Log::State::put(RecordType type, std::string_view payload) {
@@ -149,8 +154,9 @@ void Log::State::open_next() {
   Follow follow;
   if (!segments.empty()) {
     const Segment& last = segments.back();
-    follow = {last.header.sequence, last.end, last.records};
+    follow = {last.header.sequence, last.end, last.records, {}};
   }
+  follow.opened = loop.wall_now();
   Spare spare = spares->take();
   Segment segment;
   segment.header = spare.header;
@@ -159,6 +165,7 @@ void Log::State::open_next() {
   segment.seed = spare.header.seed();
   segment.stream_begin = next_stream;
   segment.file = spare.file;
+  segment.opened = follow.opened;
   next_stream += segment.file_size;
   segments.push_back(std::move(segment));
   put(RecordType::follow, encode_follow(follow));
@@ -277,11 +284,6 @@ void Log::State::tell_room() {
   }
 }
 
-void Log::State::set_reserve(unsigned segments_) {
-  reserve = std::clamp(segments_, options.reserve_segments, kReserveSegmentsMax);
-  if (!closing) spares->set_target(reserve + 1);
-}
-
 bool Log::State::quiet() const {
   bool staged_left = !chunks.empty() && !is_poisoned;
   return !staged_left && !write_completion.busy() && !sync_completion.busy() && waiters.empty() &&
@@ -346,12 +348,16 @@ uint64_t Log::bytes_on_disk() const {
 
 void Log::reserve_for_outcomes(uint64_t bytes) {
   uint64_t usable = state_->options.segment_bytes - kSegmentOverhead;
-  uint64_t segments = std::min<uint64_t>((bytes + usable - 1) / usable + 1, kReserveSegmentsMax);
-  state_->set_reserve(static_cast<unsigned>(segments));
+  uint64_t files = std::min<uint64_t>((bytes + usable - 1) / usable, kReservedFilesMax);
+  if (state_->closing) return;
+  state_->spares->set_reserved_target(static_cast<size_t>(files));
+  bool waited_for = !state_->room_waiters.empty();
+  if (waited_for && state_->refuse(kRecordHeaderSize, Room::submission)) state_->tell_room();
 }
 
 bool Log::disk_full() const {
-  return state_->spares->disk_full() && state_->spares->ready() <= state_->reserve;
+  return state_->spares->disk_full() &&
+         !state_->refuse(kRecordHeaderSize, Room::submission).has_value();
 }
 
 void Log::close(std::move_only_function<void(bool ok)> callback) {

@@ -17,7 +17,10 @@
 // it is durable as a whole: so only the last one that has records can end in a torn tail.
 //
 // Room. On a filling disk the reserve stays for outcomes and reclaim: submission is refused as soon
-// as fewer spare segments stand ready than the reserve says, outcomes when only reclaim's is left.
+// as fewer spare segments stand ready, or less space is set aside, than the reserve says; outcomes
+// when only reclaim's segment is left. Beside options.reserve_segments that stand ready, space is
+// set aside for what reserve_for_outcomes() says, in files that become segments when the disk gives
+// no other room.
 //
 // Failures. After a failed write or sync the log is poisoned: every waiter gets `false`, nothing is
 // tried again and believed, and nothing more is taken. What was not acknowledged may or may not be
@@ -54,7 +57,8 @@ constexpr uint64_t kSegmentBytesMax = uint64_t{2} << 30;
 constexpr uint64_t kSegmentBytesDefault = 64 << 20;
 constexpr uint32_t kSyncAlignment = 512;
 constexpr uint64_t kStagedBytesMax = 16 << 20;  // more waits for the disk: no_room_yet
-constexpr unsigned kReserveSegmentsMax = 256;
+constexpr unsigned kReserveSegmentsMax = 64;
+constexpr size_t kReservedFilesMax = 1'024;
 constexpr size_t kColdReadsMax = 256;  // at a time; more wait in order
 
 enum class AppendError : uint8_t {
@@ -72,8 +76,10 @@ struct LogOptions {
   SliceNumber slice = 0;
   uint64_t spool_id = 0;
   uint64_t segment_bytes = kSegmentBytesDefault;  // of new segments
-  unsigned reserve_segments = 2;                  // see reserve_for_outcomes()
+  unsigned reserve_segments = 2;                  // that stand ready; the last is reclaim's
   uint64_t tail_window_bytes = 64 << 20;          // what is_warm() calls warm
+  // A segment that is older takes no more, so that what is in it can be reclaimed by age.
+  Duration segment_age_max = Duration::hours(24);
 };
 
 using RecordVisitor = std::function<void(const RecordView& record)>;
@@ -96,7 +102,7 @@ struct Recovery {
 struct SegmentInfo {
   uint32_t sequence = 0;
   uint64_t bytes = 0;  // up to the end of its records
-  WallTime created;
+  WallTime opened;     // when it got its first record
   uint64_t records = 0;
   bool sealed = false;  // nothing more is appended to it, and it is durable as a whole
 };
@@ -137,13 +143,14 @@ class Log {
   size_t segment_count() const;
   std::optional<SegmentInfo> oldest() const;
   std::optional<SegmentInfo> segment(uint32_t sequence) const;
-  // The segments' bytes, spares included.
+  // The segments' bytes, spares included; what is set aside not.
   uint64_t bytes_on_disk() const;
   // Closes the tail segment where it has records, so that it can be reclaimed by age.
   Result<void, AppendError> roll();
 
-  // Gives every record of a sealed, durable segment to the visitor, a bounded piece each turn, read
-  // through the ring. One scan at a time. done(false): the segment could not be read as a whole.
+  // Gives every record of a sealed segment to the visitor, a bounded piece each turn, read through
+  // the ring. One scan at a time. Damage is left out, as recovery() said; what is new is added
+  // there. done(false): the disk did not give the bytes; trying again at once would not help.
   void for_each_record(uint32_t sequence, RecordVisitor visitor,
                        std::move_only_function<void(bool ok)> done);
 
@@ -152,8 +159,8 @@ class Log {
   // file could not be removed; it is tried again with the next.
   void unlink_oldest(Position copies_end, std::move_only_function<void(bool ok)> done);
 
-  // Keeps spare segments for so many bytes of outcomes to come, besides one for reclaim. At least
-  // options.reserve_segments, at most kReserveSegmentsMax.
+  // Sets space aside for so many bytes of outcomes to come, in at most kReservedFilesMax segments.
+  // Cheap; to be said again whenever it changes.
   void reserve_for_outcomes(uint64_t bytes);
   // Nothing but the reserve is left and the disk takes no more.
   bool disk_full() const;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "io/socket.h"
 #include "spool/log_state.h"
+#include "spool/slice_reader.h"
 
 namespace postring::spool {
 namespace {
@@ -168,13 +169,13 @@ void Log::State::start_scan(uint32_t sequence, RecordVisitor visitor,
   CHECK(segment->sealed);
   CHECK(segment->stream_end() <= durable, "only what is durable is scanned");
   scan.active = true;
-  scan.whole = true;
+  scan.readable = true;
   scan.at = {sequence, kSegmentHeaderSize};
   scan.visitor = std::move(visitor);
   scan.done = std::move(done);
   scan.kept = 0;
   scan.searching = false;
-  if (!ensure_file(*segment)) scan.whole = false;
+  if (!ensure_file(*segment)) scan.readable = false;
   scan_more();
 }
 
@@ -184,7 +185,7 @@ void Log::State::scan_more() {
   uint32_t wanted = scan.searching ? kSearchBytes - scan.kept : kScanBytes;
   wanted = std::min(wanted, segment.end - from);
   if (segment.file < 0 || wanted == 0) {
-    if (scan.kept > 0) scan.whole = false;
+    if (wanted == 0 && scan.kept > 0) note_scan_damage(scan.at.offset, segment.end);
     loop.defer([alive = self] {
       if (*alive != nullptr) (*alive)->end_scan();
     });
@@ -196,7 +197,7 @@ void Log::State::scan_more() {
 
 void Log::State::on_scanned(int32_t result) {
   if (result <= 0) {
-    scan.whole = false;
+    scan.readable = false;
     return end_scan();
   }
   uint32_t filled = scan.kept + static_cast<uint32_t>(result);
@@ -224,8 +225,8 @@ bool Log::State::visit_scanned(uint32_t filled) {
         check_record(bytes.substr(used), segment.seed, view.position.offset, view);
     if (check == RecordCheck::cut_off) break;
     if (check != RecordCheck::good) {
-      scan.whole = false;
       scan.searching = true;
+      scan.damage_begin = view.position.offset;
       break;
     }
     if (view.type > RecordType::follow) scan.visitor(view);
@@ -241,7 +242,9 @@ bool Log::State::visit_scanned(uint32_t filled) {
         scan.searching = false;
         again = true;
         used = *found - begin;
+        note_scan_damage(scan.damage_begin, *found);
       } else {
+        if (to_the_end) note_scan_damage(scan.damage_begin, segment.end);
         used = to_the_end ? filled : std::max(used, kSearchBytes / 2);
       }
     }
@@ -251,12 +254,21 @@ bool Log::State::visit_scanned(uint32_t filled) {
   return again;
 }
 
+// What recovery did not say yet.
+void Log::State::note_scan_damage(uint32_t begin, uint32_t end) {
+  const std::string& path = find(scan.at.segment)->path;
+  for (const Damage& known : recovery.damage) {
+    if (known.file == path && known.offset == begin) return;
+  }
+  recovery.damage.push_back(damage_of(path, begin, end));
+}
+
 void Log::State::end_scan() {
   scan.active = false;
   auto done = std::move(scan.done);
   scan.visitor = nullptr;
   std::string().swap(scan.buffer);
-  done(scan.whole);
+  done(scan.readable);
   try_close();
 }
 
@@ -307,7 +319,7 @@ size_t Log::segment_count() const { return state_->segments.size(); }
 namespace {
 
 SegmentInfo info_of(const Segment& segment, uint64_t durable) {
-  return {segment.header.sequence, segment.end, segment.header.created, segment.records,
+  return {segment.header.sequence, segment.end, segment.opened, segment.records,
           segment.sealed && segment.stream_end() <= durable};
 }
 

@@ -65,6 +65,8 @@ Result<void> Log::State::recover_segments(const SliceListing& listing,
     segment.seed = segment.header.seed();
     segment.end = done.end;
     segment.records = done.records;
+    segment.opened = done.listed->start.follow ? done.listed->start.follow->opened
+                                               : segment.header.created;
     segment.sealed = true;
     segment.stream_begin = next_stream;
     next_stream += segment.file_size;
@@ -99,7 +101,7 @@ void Log::State::start_spares(const SliceListing& listing) {
     try_close();
   });
   for (const ListedSegment& spare : listing.spares) spares->adopt(spare.path, spare.start.header);
-  set_reserve(options.reserve_segments);
+  spares->set_target(options.reserve_segments + 1);
 }
 
 Result<std::unique_ptr<Log>> Log::open(Loop& loop, std::string folder, LogOptions options,

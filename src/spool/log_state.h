@@ -35,6 +35,7 @@ struct Segment {
   uint32_t end = kSegmentHeaderSize;  // of its records
   uint64_t records = 0;
   uint64_t stream_begin = 0;          // of its byte 0
+  WallTime opened;                    // when it got its first record
   bool sealed = false;                // takes no more records
   int file = -1;                      // opened when it is first needed
   FileMap map;
@@ -83,13 +84,14 @@ struct WaitingRead {
 // A scan through one segment (Log::for_each_record).
 struct Scan {
   bool active = false;
-  bool whole = true;
+  bool readable = true;
   Position at;
   RecordVisitor visitor;
   std::move_only_function<void(bool)> done;
   std::string buffer;
   uint32_t kept = 0;       // bytes at the buffer's front that are not visited yet
   bool searching = false;  // behind damage: for the next good record
+  uint32_t damage_begin = 0;
   Completion completion;
 };
 
@@ -119,7 +121,7 @@ struct Log::State {
   void finish_waiters();
   void poison(const char* what, int error);
   void tell_room();
-  void set_reserve(unsigned segments);
+  bool is_too_old(const Segment& segment, Room room) const;
   size_t floor_of(Room room) const;
   bool quiet() const;
   void try_close();
@@ -139,6 +141,7 @@ struct Log::State {
   void scan_more();
   bool visit_scanned(uint32_t filled);
   void on_scanned(int32_t result);
+  void note_scan_damage(uint32_t begin, uint32_t end);
   void end_scan();
   void unlink_oldest(Position copies_end, std::move_only_function<void(bool)> done);
   void on_unlinked(bool ok, std::move_only_function<void(bool)> done);
@@ -156,7 +159,6 @@ struct Log::State {
   Recovery recovery;
   std::deque<Segment> segments;  // with records, by sequence; the last may be the active one
   std::unique_ptr<Spares> spares;
-  unsigned reserve = 0;
 
   // Appending.
   uint64_t appended = 0;

@@ -51,7 +51,7 @@ enum class RecordType : uint8_t {
   none = 0,    // what a zero says: no record here
   skip = 1,    // padding before a sync; may say how far the segment was durable
   seal = 2,    // the last record of a full segment, with the number of records before it
-  follow = 3,  // the first record of a segment: where the one before ended
+  follow = 3,  // the first record of a segment: since when, and where the one before ended
   recipient = 4,
   batch_commit = 5,
   batch_discard = 6,

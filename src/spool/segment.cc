@@ -55,6 +55,7 @@ std::string encode_follow(const Follow& follow) {
   writer.varint(follow.sequence);
   writer.varint(follow.end);
   writer.varint(follow.records);
+  writer.fixed(follow.opened.us);
   return payload;
 }
 
@@ -63,8 +64,9 @@ std::optional<Follow> decode_follow(std::string_view payload) {
   uint64_t sequence = reader.varint();
   uint64_t end = reader.varint();
   uint64_t records = reader.varint();
+  WallTime opened{reader.fixed<int64_t>()};
   if (!reader.done() || sequence > UINT32_MAX || end > UINT32_MAX) return std::nullopt;
-  return Follow{static_cast<uint32_t>(sequence), static_cast<uint32_t>(end), records};
+  return Follow{static_cast<uint32_t>(sequence), static_cast<uint32_t>(end), records, opened};
 }
 
 std::string encode_skip(uint32_t size, uint32_t durable) {

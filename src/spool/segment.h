@@ -31,6 +31,7 @@ struct Follow {
   uint32_t sequence = 0;
   uint32_t end = 0;
   uint64_t records = 0;
+  WallTime opened;  // when this segment, not the one before, got its first record
 };
 std::string encode_follow(const Follow& follow);
 std::optional<Follow> decode_follow(std::string_view payload);

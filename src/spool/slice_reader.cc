@@ -37,8 +37,7 @@ class SegmentRead {
  private:
   void note(uint64_t begin, uint64_t end) {
     result_.damaged = true;
-    damage_.push_back({result_.listed->path, begin, end - begin,
-                       fmt::format("bytes {} to {} hold no valid record", begin, end - 1)});
+    damage_.push_back(damage_of(result_.listed->path, begin, end));
   }
   ReadSegment finish(uint32_t end, SegmentStop stop);
 
@@ -106,6 +105,11 @@ bool holds_nothing(const std::string& path) {
 }
 
 }  // namespace
+
+Damage damage_of(const std::string& path, uint64_t begin, uint64_t end) {
+  return {path, begin, end - begin,
+          fmt::format("bytes {} to {} hold no valid record", begin, end - 1)};
+}
 
 Result<SliceListing> list_slice(const std::string& folder) {
   auto names = list_folder(folder);

@@ -46,6 +46,8 @@ struct ReadSegment {
   bool last = false;
 };
 
+Damage damage_of(const std::string& path, uint64_t begin, uint64_t end);
+
 // Gives every record to the visitor, the log's own too. Damage is added to `damage`, that of the
 // listing as well.
 Result<std::vector<ReadSegment>> read_slice(const SliceListing& listing,

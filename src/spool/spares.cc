@@ -33,6 +33,29 @@ Result<int, int> allocate(const std::string& path, uint64_t size) {
   return std::unexpected(allocated.error());
 }
 
+Result<void, int> reserve(const std::string& path, uint64_t size) {
+  auto file = open_file(path, OpenMode::create_or_open);
+  if (!file) return std::unexpected(file.error());
+  auto reserved = reserve_file(*file, size);
+  close_descriptor(*file);
+  if (!reserved) (void)remove_file(path);
+  return reserved;
+}
+
+// What was set aside is made a segment's file; the space is its own already.
+Result<int, int> allocate_reserved(const std::string& reserved, const std::string& path,
+                                   uint64_t size) {
+  if (auto renamed = rename_file(reserved, path); !renamed) {
+    return std::unexpected(renamed.error());
+  }
+  auto file = open_file(path, OpenMode::read_write);
+  if (!file) return file;
+  auto allocated = preallocate_file(*file, size);
+  if (allocated) return file;
+  close_descriptor(*file);
+  return std::unexpected(allocated.error());
+}
+
 Result<void, int> give_name(const std::string& from, const std::string& to,
                             const std::string& folder) {
   if (auto renamed = rename_file(from, to); !renamed) return renamed;
@@ -76,6 +99,12 @@ void Spares::set_target(size_t target) {
   advance();
 }
 
+void Spares::set_reserved_target(size_t target) {
+  if (target == reserved_target_) return;
+  reserved_target_ = target;
+  advance();
+}
+
 void Spares::poke() {
   if (error_ == 0) return;
   error_ = 0;
@@ -96,10 +125,48 @@ Spare Spares::take() {
 }
 
 void Spares::advance() {
-  if (stopped_ || step_ != Step::idle || error_ != 0) return;
+  if (stopped_ || step_ != Step::idle) return;
+  bool wanted = ready_.size() < target_ || !adopted_.empty();
+  if (error_ != 0) {
+    // The disk gives nothing new; what was set aside is for this.
+    if (!disk_full_ || reserved_.empty() || !wanted) return;
+    if (adopted_.empty()) return begin_segment();
+    return remake_adopted();
+  }
   // Older files first: sequences are used in order.
   if (!adopted_.empty()) return start_adopting();
-  if (ready_.size() < target_) start_allocating();
+  bool reserve_wanted = reserved_target_ > 0 && reserved_.size() < reserved_target_ + 1;
+  // Setting aside is quick, but nothing at all can be appended without a spare.
+  if (reserve_wanted && !(wanted && ready_.empty())) return start_reserving();
+  if (wanted) return begin_segment();
+  if (reserved_.size() > reserved_target_ + 2) start_releasing();
+}
+
+void Spares::start_reserving() {
+  step_ = Step::reserving;
+  std::string path = folder_ + "/reserve-" + segment_name(next_reserve_++);
+  path.replace(path.size() - kSegmentSuffix.size(), kSegmentSuffix.size(), kNewSegmentSuffix);
+  offload([path, size = pattern_.size] { return reserve(path, size); },
+          [this, path](Result<void, int> result) { on_reserved(path, result); });
+}
+
+void Spares::on_reserved(const std::string& path, Result<void, int> result) {
+  if (!result) return fail_with(result.error());
+  step_ = Step::idle;
+  reserved_.push_back(path);
+  changed_();
+  advance();
+}
+
+void Spares::start_releasing() {
+  step_ = Step::releasing;
+  offload([path = reserved_.back()] { return remove_file(path); },
+          [this](Result<void, int>) {
+            step_ = Step::idle;
+            changed_();
+            advance();
+          });
+  reserved_.pop_back();
 }
 
 void Spares::start_adopting() {
@@ -117,24 +184,41 @@ void Spares::on_adopted(Result<int, int> file) {
     on_named({});
     return;
   }
-  // Not as it should be, and nothing in it ever counted: its place in the row is made anew.
-  uint32_t sequence = making_.header.sequence;
+  adopted_.push_front({making_.path, making_.header});
+  remake_adopted();
+}
+
+// It is not as it should be, and nothing in it ever counted: its place in the row is made anew.
+void Spares::remake_adopted() {
   making_.header = pattern_;
-  making_.header.sequence = sequence;
+  making_.header.sequence = adopted_.front().header.sequence;
+  adopted_.pop_front();
+  start_allocating();
+}
+
+// A new one at the end of the row.
+void Spares::begin_segment() {
+  making_.header = pattern_;
+  making_.header.sequence = next_sequence_++;
   start_allocating();
 }
 
 void Spares::start_allocating() {
-  if (step_ == Step::idle) {
-    making_.header = pattern_;
-    making_.header.sequence = next_sequence_++;
-  }
   step_ = Step::allocating;
   CHECK(making_.file < 0);
   making_.header.salt = loop_.random().next();
   making_.header.created = loop_.wall_now();
   making_.path = folder_ + "/" + segment_name(making_.header.sequence);
   std::string path = making_.path + std::string(kNewSegmentSuffix);
+  made_of_reserve_ = error_ != 0 && disk_full_ && !reserved_.empty();
+  if (made_of_reserve_) {
+    offload([from = reserved_.front(), path, size = pattern_.size] {
+              return allocate_reserved(from, path, size);
+            },
+            [this](Result<int, int> file) { on_allocated(file); });
+    reserved_.pop_front();
+    return;
+  }
   offload([path, size = pattern_.size] { return allocate(path, size); },
           [this](Result<int, int> file) { on_allocated(file); });
 }
@@ -167,7 +251,7 @@ void Spares::on_synced(int32_t result) {
 void Spares::on_named(Result<void, int> result) {
   if (!result) return fail_with(result.error());
   step_ = Step::idle;
-  disk_full_ = false;
+  if (!made_of_reserve_) disk_full_ = false;
   ready_.push_back(std::exchange(making_, {}));
   changed_();
   advance();
@@ -176,19 +260,23 @@ void Spares::on_named(Result<void, int> result) {
 void Spares::fail_with(int error) {
   if (making_.file >= 0) close_descriptor(making_.file);
   making_.file = -1;
-  step_ = Step::idle;
   // Its number is used again by the next try: the row stays without gaps, and what lies under that
   // number is made anew.
-  if (making_.header.sequence + 1 == next_sequence_) {
-    --next_sequence_;
-  } else {
-    adopted_.push_front({making_.path, making_.header});
+  if (step_ != Step::reserving) {
+    if (making_.header.sequence + 1 == next_sequence_) {
+      --next_sequence_;
+    } else {
+      adopted_.push_front({making_.path, making_.header});
+    }
   }
+  step_ = Step::idle;
   making_ = {};
   error_ = error;
   disk_full_ = error == ENOSPC || error == EDQUOT || error == EFBIG;
   if (!stopped_) loop_.timers().arm(retry_, loop_.now() + kSpareRetry);
   changed_();
+  // From what was set aside, where that is of use.
+  if (!made_of_reserve_) advance();
 }
 
 void Spares::on_retry() { poke(); }

@@ -6,6 +6,10 @@
 // its header, and made anew otherwise. When the disk takes no more, the preparation is tried again
 // every kSpareRetry and after poke().
 //
+// Besides, space can be set aside at little cost: files of a segment's size that are reserved and
+// not written ("reserve-0000000001.new"; recovery removes them). When the disk is full, they become
+// spares.
+//
 // The owner ends it with stop() and destroys it when it is not busy().
 #pragma once
 
@@ -44,9 +48,13 @@ class Spares {
   void adopt(const std::string& path, const SegmentHeader& header);
   // Prepares until so many are ready.
   void set_target(size_t target);
+  // Keeps so many reserved files, and one ahead of the next call.
+  void set_reserved_target(size_t target);
   void poke();
 
   size_t ready() const { return ready_.size(); }
+  size_t reserved() const { return reserved_.size(); }
+  bool enough_reserved() const { return reserved_.size() >= reserved_target_; }
   Spare take();
   // The last preparation failed for want of space.
   bool disk_full() const { return disk_full_; }
@@ -57,7 +65,16 @@ class Spares {
   bool busy() const { return step_ != Step::idle; }
 
  private:
-  enum class Step : uint8_t { idle, adopting, allocating, heading, syncing, naming };
+  enum class Step : uint8_t {
+    idle,
+    adopting,
+    allocating,
+    heading,
+    syncing,
+    naming,
+    reserving,
+    releasing
+  };
   struct Adopted {
     std::string path;
     SegmentHeader header;
@@ -66,7 +83,12 @@ class Spares {
   void advance();
   void start_adopting();
   void on_adopted(Result<int, int> file);
+  void remake_adopted();
+  void begin_segment();
   void start_allocating();
+  void start_reserving();
+  void on_reserved(const std::string& path, Result<void, int> result);
+  void start_releasing();
   void on_allocated(Result<int, int> file);
   void on_headed(int32_t result);
   void on_synced(int32_t result);
@@ -83,6 +105,10 @@ class Spares {
   uint32_t next_sequence_;
   std::function<void()> changed_;
   size_t target_ = 0;
+  size_t reserved_target_ = 0;
+  uint32_t next_reserve_ = 1;
+  std::deque<std::string> reserved_;  // their paths
+  bool made_of_reserve_ = false;      // what is being made
   bool stopped_ = false;
   bool disk_full_ = false;
   int error_ = 0;

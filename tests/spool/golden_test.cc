@@ -169,7 +169,7 @@ TEST(Golden, TheSpoolOfFormat1IsRead) {
     EXPECT_TRUE(is_decodable(rig.found[i].type, rig.found[i].payload));
     EXPECT_EQ(rig.found[i].position.segment, i < 9 ? 1u : 2u);
   }
-  EXPECT_EQ(rig.found[0].position, (Position{1, 80}));
+  EXPECT_EQ(rig.found[0].position, (Position{1, 88}));
   Recipient recipient;
   ASSERT_TRUE(decode(rig.found[0].payload, recipient));
   EXPECT_EQ(recipient, sample_recipient());

@@ -278,6 +278,48 @@ TEST(Log, OnAFullDiskSubmissionStopsFirstAndReclaimLast) {
   EXPECT_EQ(rig.found.back().payload, "after");
 }
 
+TEST(Log, SetsSpaceAsideForOutcomes) {
+  TempFolder folder;
+  LogRig rig(folder.path() + "/slice");
+  ASSERT_EQ(rig.open(), "");
+  rig.append("x");
+  auto set_aside = [&] {
+    size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(rig.folder())) {
+      std::string name = entry.path().filename().string();
+      if (name.starts_with("reserve-") && entry.file_size() == kSegmentBytesMin) ++count;
+    }
+    return count;
+  };
+  rig.log().reserve_for_outcomes(5 * kSegmentBytesMin);
+  auto refused = rig.log().append(RecordType::entry, "x", Room::submission);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), AppendError::no_room_yet);
+  EXPECT_TRUE(rig.log().append(RecordType::entry, "x", Room::outcome));
+  // One more than asked for, so that the next call finds it there.
+  turn_until(rig.loop(), [&] { return set_aside() >= 6; });
+  rig.append("y");
+  rig.log().reserve_for_outcomes(0);
+  turn_until(rig.loop(), [&] { return set_aside() <= 2; });
+  EXPECT_TRUE(rig.close());
+  ASSERT_EQ(rig.open(), "");
+  EXPECT_EQ(set_aside(), 0u);
+}
+
+TEST(Log, ASegmentTakesRecordsForALimitedTime) {
+  TempFolder folder;
+  LogOptions options = small_options();
+  options.segment_age_max = Duration::microseconds(1);
+  LogRig rig(folder.path() + "/slice", options);
+  ASSERT_EQ(rig.open(), "");
+  rig.append("x");
+  turn_until(rig.loop(), [&] {
+    return rig.log().bytes_on_disk() >= 3 * kSegmentBytesMin &&
+           rig.loop().wall_now() > rig.log().oldest()->opened + Duration::microseconds(1);
+  });
+  EXPECT_EQ(rig.append("y").segment, 2u);
+}
+
 TEST(Log, AFailedWritePoisons) {
   TempFolder folder;
   LogOptions options = small_options();

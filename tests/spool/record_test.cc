@@ -87,11 +87,12 @@ TEST(Segment, NamesSortAsTheirNumbers) {
 }
 
 TEST(Segment, OwnRecordsAreReadAgain) {
-  auto follow = decode_follow(encode_follow({5, 4'096, 77}));
+  auto follow = decode_follow(encode_follow({5, 4'096, 77, WallTime{123}}));
   ASSERT_TRUE(follow);
   EXPECT_EQ(follow->sequence, 5u);
   EXPECT_EQ(follow->end, 4'096u);
   EXPECT_EQ(follow->records, 77u);
+  EXPECT_EQ(follow->opened, WallTime{123});
   EXPECT_EQ(encode_skip(8, 5).size(), 0u);
   EXPECT_EQ(decode_skip(encode_skip(512, 1'234)), 1'234u);
   EXPECT_EQ(decode_skip(encode_skip(8, 1'234)), 0u);
