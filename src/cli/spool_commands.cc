@@ -12,6 +12,8 @@
 #include "cli/table.h"
 #include "io/file.h"
 #include "io/socket.h"
+#include "spool/records.h"
+#include "spool/segment.h"
 #include "spool/slice_reader.h"
 
 namespace postring::cli {
@@ -36,8 +38,15 @@ Result<LogReport> read_log(const std::string& dir, const std::string& name) {
   auto listing = spool::list_slice(dir + "/" + name);
   if (!listing) return std::unexpected(listing.error());
   std::map<spool::RecordType, uint64_t> types;
-  auto segments = spool::read_slice(*listing, report.damage,
-                                    [&](const spool::RecordView& record) { ++types[record.type]; });
+  auto visit = [&](const spool::RecordView& record) {
+    ++types[record.type];
+    if (spool::is_decodable(record.type, record.payload)) return;
+    report.damage.push_back({dir + "/" + name + "/" + spool::segment_name(record.position.segment),
+                             record.position.offset, record.payload.size(),
+                             fmt::format("the {} at byte {} says nothing that can be read",
+                                         spool::name_of(record.type), record.position.offset)});
+  };
+  auto segments = spool::read_slice(*listing, report.damage, visit);
   if (!segments) return std::unexpected(segments.error());
   for (const spool::ReadSegment& segment : *segments) {
     report.records += segment.records;
