@@ -113,6 +113,7 @@ void Home::State::schedule_turn() {
 void Home::State::turn() {
   turn_scheduled_ = false;
   bool more = false;
+  reserve_for_outcomes();
   if (started_ && !closing_ && !failed_) {
     // Deadlines before sending: what expired while nobody looked is found first.
     more |= sweep();
@@ -131,6 +132,10 @@ void Home::State::turn() {
     job();
   }
   if (more) schedule_turn();
+}
+
+void Home::State::reserve_for_outcomes() {
+  log_->reserve_for_outcomes(recipients_.used() * kOutcomeReserveBytes);
 }
 
 void Home::State::fail() {

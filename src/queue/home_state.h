@@ -151,6 +151,7 @@ class Home::State {
   void start();
   void schedule_turn();
   void turn();
+  void reserve_for_outcomes();
   void later(Job job) {
     callbacks_.push_back(std::move(job));
     schedule_turn();

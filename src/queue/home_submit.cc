@@ -84,6 +84,7 @@ Result<RecipientId, SubmitError> Home::State::append(BatchHandle handle, const N
   CHECK(open.appended < kBatchRecipientsMax);
   if (closing_ || failed_) return std::unexpected(SubmitError::failed);
   if (recipients_.used() >= kRecipientsMax) return std::unexpected(SubmitError::busy);
+  if (recipients_.used() % kReserveEvery == 0) reserve_for_outcomes();
   std::string_view domain = mail::domain_of(in.address);
   WallTime now = loop_.wall_now();
   spool::Recipient record;

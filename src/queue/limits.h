@@ -13,6 +13,10 @@ constexpr uint32_t kBatchRecipientsMax = 250'000;
 constexpr uint32_t kOpenBatchesMax = 1'024;       // at a home, begun and not committed
 constexpr uint32_t kLeasesMax = 262'144;          // out at a time; beyond, pulls give nothing
 constexpr uint32_t kPullMessagesMax = 4'096;      // of one pull
+// Set aside in the log for the outcome of each live recipient, and how many may be appended before
+// that is said again.
+constexpr uint64_t kOutcomeReserveBytes = 192;
+constexpr uint64_t kReserveEvery = 1'024;
 constexpr size_t kInlineContentMax = 65'536;      // bytes; larger content is stored
 
 // Work per loop turn, so that nothing delays a delivery.

@@ -356,8 +356,9 @@ void Log::reserve_for_outcomes(uint64_t bytes) {
 }
 
 bool Log::disk_full() const {
-  return state_->spares->disk_full() &&
-         !state_->refuse(kRecordHeaderSize, Room::submission).has_value();
+  const Spares& spares = *state_->spares;
+  bool only_reserve = spares.ready() <= state_->options.reserve_segments;
+  return spares.disk_full() && (only_reserve || !spares.enough_reserved());
 }
 
 void Log::close(std::move_only_function<void(bool ok)> callback) {
