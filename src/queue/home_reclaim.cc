@@ -30,7 +30,7 @@ bool Home::State::reclaim_wanted() const {
   if (!oldest || !oldest->sealed || log_->segment_count() < 2) return false;
   // Everything in it is over: nothing but its finished ones' fingerprints has to be written.
   if (live_in_segment_.empty() || live_in_segment_.begin()->first > oldest->sequence) return true;
-  if (loop_.wall_now() - oldest->created > options_.record_age_max) return true;
+  if (loop_.wall_now() - oldest->opened > options_.record_age_max) return true;
   if (log_->disk_full()) return true;
   if (log_->segment_count() <= kSegmentsKept) return false;
   return log_->bytes_on_disk() > live_units_ * kSizeUnit * kDiskPerLiveByte;

@@ -348,7 +348,10 @@ uint64_t Log::bytes_on_disk() const {
 
 void Log::reserve_for_outcomes(uint64_t bytes) {
   uint64_t usable = state_->options.segment_bytes - kSegmentOverhead;
-  uint64_t files = std::min<uint64_t>((bytes + usable - 1) / usable, kReservedFilesMax);
+  uint64_t segments = std::min<uint64_t>((bytes + usable - 1) / usable, kReservedFilesMax);
+  // All that stand ready but reclaim's are for outcomes already.
+  uint64_t ready = std::max(state_->options.reserve_segments, 1u) - 1;
+  uint64_t files = segments > ready ? segments - ready : 0;
   if (state_->closing) return;
   state_->spares->set_reserved_target(static_cast<size_t>(files));
   bool waited_for = !state_->room_waiters.empty();
