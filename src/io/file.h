@@ -42,8 +42,8 @@ Result<uint64_t, int> free_space(const std::string& path);
 // An exclusive lock on the file that ends with the process; false where another holds it.
 Result<bool, int> lock_file(int file);
 
-// Reserves space for [0, size) and writes nothing: preallocate_file() on it cannot meet a full disk.
-// May block.
+// Reserves space for [0, size) and writes nothing: preallocate_file() on it cannot meet a full
+// disk. May block.
 Result<void, int> reserve_file(int file, uint64_t size);
 
 // Whole small files (configuration, contents, keys). Blocks.
