@@ -33,6 +33,7 @@ struct Control::EventWait {
 Control::Control(Shared& shared, Loop& loop) : shared_(shared), loop_(loop) {
   marks_timer_.bind<&Control::write_marks>(this);
   waits_timer_.bind<&Control::wake_readers>(this);
+  room_timer_.bind<&Control::watch_room>(this);
 }
 
 Control::~Control() = default;
@@ -146,6 +147,37 @@ void Control::start(Worker& worker, std::vector<Recovered> recovered) {
   }
   registry_->start();
   loop_.timers().arm(marks_timer_, loop_.now() + kMarksWritten);
+  watch_room();
+}
+
+// What the homes' outcomes to come need of the event log, and whether the disk is full.
+void Control::watch_room() {
+  struct Room {
+    uint64_t live = 0;
+    bool full = false;
+  };
+  worker_->ask_all<Room>(
+      [](Worker& there, auto reply) {
+        Room room;
+        for (const auto& home : there.homes()) {
+          queue::HomeStats stats = home->stats();
+          room.live += stats.recipients;
+          room.full = room.full || stats.disk_full;
+        }
+        reply(room);
+      },
+      [this](std::vector<Room> rooms) {
+        if (closing_) return;
+        Room all{0, events_->disk_full()};
+        for (const Room& room : rooms) {
+          all.live += room.live;
+          all.full = all.full || room.full;
+        }
+        events_->reserve(all.live * kEventReserveBytes);
+        if (all.full != disk_full_ && on_disk_full_) on_disk_full_(all.full);
+        disk_full_ = all.full;
+        loop_.timers().arm(room_timer_, loop_.now() + kRoomLook);
+      });
 }
 
 void Control::broadcast(std::function<void(Worker&)> call, Job done) {
@@ -190,18 +222,23 @@ void Control::publish_key(const KeyInfo& key) {
 
 // ---- keeping events ----------------------------------------------------------------------------
 
-void Control::keep(size_t from, EventBatch batch, Job kept) {
+void Control::keep(size_t from, EventBatch batch, Exporter::Kept kept) {
   for (const std::string& event : batch.events) events_->append(event);
-  kept_.push_back([this, from, ends = std::move(batch.ends), kept = std::move(kept)]() mutable {
-    for (const auto& [slice, end] : ends) marks_[slice] = end;
-    shared_.mesh.post(kControlWorker, from, std::move(kept));
+  kept_.push_back([this, from, ends = std::move(batch.ends),
+                   kept = std::move(kept)](bool ok) mutable {
+    if (ok) {
+      for (const auto& [slice, end] : ends) marks_[slice] = end;
+    }
+    shared_.mesh.post(kControlWorker, from, [ok, kept = std::move(kept)]() mutable { kept(ok); });
   });
   sync_events();
 }
 
 void Control::keep_complete(queue::EventFacts facts, Job done) {
   events_->append(encode_event_entry(facts));
-  kept_.push_back(std::move(done));
+  kept_.push_back([done = std::move(done)](bool ok) mutable {
+    if (ok) done();
+  });
   sync_events();
 }
 
@@ -212,9 +249,9 @@ void Control::sync_events() {
   loop_.defer([this] {
     sync_asked_ = false;
     events_->sync_soon([this, kept = std::exchange(kept_, {})](bool ok) mutable {
-      if (!ok) return spool_failed();
-      for (Job& job : kept) job();
-      wake_readers();
+      for (Exporter::Kept& job : kept) job(ok);
+      if (ok) return wake_readers();
+      if (!events_->disk_full()) spool_failed();
     });
   });
 }
@@ -301,6 +338,8 @@ void Control::wake_readers() {
 }
 
 void Control::close(Job done) {
+  closing_ = true;
+  loop_.timers().disarm(room_timer_);
   for (auto& wait : waits_) wait->until = loop_.now();
   wake_readers();
   registry_->close([this, done = std::move(done)](bool) mutable {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/event_entry.h"
+#include "engine/exporter.h"
 #include "engine/registry.h"
 #include "engine/shared.h"
 #include "engine/worker.h"
@@ -22,6 +23,10 @@
 
 namespace postring::engine {
 
+// Of event log space for each recipient that still waits for its outcome, and how often that is
+// looked at.
+constexpr uint64_t kEventReserveBytes = 128;
+constexpr Duration kRoomLook = Duration::seconds(1);
 constexpr Duration kMarksWritten = Duration::seconds(1);  // how far events may be told twice
 
 class Control {
@@ -42,8 +47,9 @@ class Control {
   // When every worker was made: tells the registry what homes found, gives everybody the keys.
   void start(Worker& worker, std::vector<Recovered> recovered);
 
-  // Keeps events of worker `from` and calls `kept` on it when they are durable.
-  void keep(size_t from, EventBatch batch, Job kept);
+  // Keeps events of worker `from` and calls `kept` on it when they are durable. On a full disk with
+  // nothing left aside they wait, until stopping() was called.
+  void keep(size_t from, EventBatch batch, Exporter::Kept kept);
   void read_events(TenantId tenant, submission::EventQuery query,
                    submission::Answer<submission::EventPage> answer);
 
@@ -51,6 +57,12 @@ class Control {
   // when_failed() gave, once.
   void spool_failed();
   void when_failed(Job call) { on_failure_ = std::move(call); }
+  // Calls with true when the disk takes no more mail, with false when it does again.
+  void when_disk_full(std::function<void(bool full)> call) { on_disk_full_ = std::move(call); }
+
+  // Events that would have to wait for room are given up for this life of the process; the next one
+  // makes them from the outcomes.
+  void stopping() { events_->give_up_when_full(); }
 
   // Stopping: the last marks, then both logs.
   void close(Job done);
@@ -65,6 +77,7 @@ class Control {
   void broadcast(std::function<void(Worker&)> call, Job done);
   void keep_complete(queue::EventFacts facts, Job done);
   void sync_events();
+  void watch_room();
 
   struct EventWait;
   void read_for(std::unique_ptr<EventWait> wait);
@@ -81,11 +94,15 @@ class Control {
   std::map<SliceNumber, spool::Position> marks_written_;
   bool writing_marks_ = false;
   Timer marks_timer_;
-  std::vector<Job> kept_;  // of what was appended since the last sync was asked for
+  std::vector<Exporter::Kept> kept_;  // of what was appended since the last sync was asked for
   bool sync_asked_ = false;
   std::vector<std::unique_ptr<EventWait>> waits_;
   Timer waits_timer_;
   Job on_failure_;
+  std::function<void(bool)> on_disk_full_;
+  bool disk_full_ = false;
+  bool closing_ = false;
+  Timer room_timer_;
 };
 
 }  // namespace postring::engine

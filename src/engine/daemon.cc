@@ -174,6 +174,13 @@ void Daemon::State::run_control(Worker& worker) {
     log.error("the spool cannot be written: stopping; what was accepted is safe");
     stop.begin();
   });
+  control->when_disk_full([&](bool full) {
+    if (full) {
+      log.error("the disk is full: no mail is accepted; what was accepted goes on");
+    } else {
+      log.info("the disk has room again: mail is accepted");
+    }
+  });
   stop.set_signals(&signals);
   gates.control_started.set_value();
   log.info("ready", {{"workers", std::to_string(shared->workers.size())},

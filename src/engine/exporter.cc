@@ -4,8 +4,8 @@
 
 namespace postring::engine {
 
-Exporter::Exporter(Loop& loop, Send send, Kept kept)
-    : send_(std::move(send)), kept_(std::move(kept)) {
+Exporter::Exporter(Loop& loop, Send send, Tell tell)
+    : send_(std::move(send)), tell_(std::move(tell)) {
   loop.add_turn_end([this] { flush(); });
 }
 
@@ -26,9 +26,10 @@ void Exporter::flush() {
   CHECK(bytes > 0);
   under_way_bytes_ += bytes;
   auto ends = batch.ends;
-  send_(std::move(batch), [this, bytes, ends = std::move(ends)] {
+  send_(std::move(batch), [this, bytes, ends = std::move(ends)](bool ok) {
     under_way_bytes_ -= bytes;
-    for (const auto& [slice, end] : ends) kept_(slice, end);
+    if (!ok) return;
+    for (const auto& [slice, end] : ends) tell_(slice, end);
   });
 }
 

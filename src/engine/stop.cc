@@ -6,6 +6,7 @@ void Stop::begin() {
   if (begun_) return;
   begun_ = true;
   log_.info("stopping");
+  control_.stopping();
   Duration patience = worker_.config().delivery.stop_wait;
   worker_.ask_all<bool>(
       [patience](Worker& there, auto reply) {

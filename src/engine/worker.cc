@@ -172,7 +172,7 @@ submission::Backend& Worker::backend() {
 void Worker::start(std::vector<int> listeners) {
   exporter_ = std::make_unique<Exporter>(
       *loop_,
-      [this](EventBatch batch, Job kept) {
+      [this](EventBatch batch, Exporter::Kept kept) {
         shared_.mesh.post(index_, kControlWorker,
                           [&shared = shared_, from = index_, batch = std::move(batch),
                            kept = std::move(kept)]() mutable {
@@ -199,6 +199,7 @@ void Worker::start(std::vector<int> listeners) {
     home->set_event_sink([this, slice](queue::EventFacts& facts, spool::Position end) {
       exporter_->add(facts, slice, end);
     });
+    home->set_event_room([this] { return exporter_->has_room(); });
     home->set_idle_sink([this](CampaignId campaign) {
       shared_.mesh.post(index_, kControlWorker, [&shared = shared_, campaign] {
         shared.control->registry().note_idle(campaign);

@@ -239,7 +239,9 @@ HomeStats Home::State::stats() const {
   stats.bytes_on_disk = log_->bytes_on_disk();
   stats.outcomes_unsynced = unsynced_;
   stats.outcomes_waiting = unsaved_.size();
-  stats.events_waiting = events_.size() + backlog_.size();
+  stats.events_waiting = events_.size() + overflow_.size() + backlog_.size();
+  stats.deferrals_unwritten = deferrals_unwritten_;
+  stats.disk_full = log_->disk_full();
   stats.table_bytes = recipients_.bytes() + destinations_.bytes();
   return stats;
 }
@@ -283,6 +285,7 @@ void Home::set_offer_sink(std::function<void(const DestinationOffer&)> sink) {
 void Home::set_event_sink(std::function<void(EventFacts&, spool::Position)> sink) {
   state_->event_sink_ = std::move(sink);
 }
+void Home::set_event_room(std::function<bool()> room) { state_->event_room_ = std::move(room); }
 void Home::set_idle_sink(std::function<void(CampaignId)> sink) {
   state_->idle_sink_ = std::move(sink);
 }
@@ -356,7 +359,7 @@ SliceNumber Home::slice() const { return state_->options_.slice; }
 bool Home::takes_mail() const { return state_->options_.takes_mail; }
 bool Home::is_empty() const {
   return state_->recipients_.used() == 0 && state_->batches_.used() == 0 &&
-         state_->events_.empty() && state_->backlog_.empty();
+         state_->events_.empty() && state_->backlog_.empty() && state_->overflow_.empty();
 }
 
 void Home::retry_now(std::string domain, std::move_only_function<void(uint64_t)> callback) {

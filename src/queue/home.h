@@ -55,6 +55,8 @@ struct HomeOptions {
   uint64_t spool_id = 0;
   uint64_t segment_bytes = 0;  // 0: the log's default
   unsigned reserve_segments = 2;
+  // What was appended last and is read without the ring; the rest is taken to be cold.
+  uint64_t tail_window_bytes = 64 << 20;
   // False for a slice of an earlier number of workers: it only empties.
   bool takes_mail = true;
   Duration outcome_sync = Duration::milliseconds(5);
@@ -184,7 +186,9 @@ struct HomeStats {
   uint64_t bytes_on_disk = 0;
   uint64_t outcomes_unsynced = 0;
   uint64_t outcomes_waiting = 0;  // for room in the log; nothing is pulled meanwhile
-  uint64_t events_waiting = 0;    // for being durable, or for being read again after a start
+  uint64_t events_waiting = 0;    // for being durable, taken, or read again
+  uint64_t deferrals_unwritten = 0;  // on a full disk, since the start
+  bool disk_full = false;            // submission is refused; outcomes use what was set aside
   uint64_t table_bytes = 0;  // memory of the recipients' table and its indexes
 };
 
@@ -207,6 +211,8 @@ class Home {
   // Called for every durable outcome; `place` is what exported() is told once the event is kept.
   // The facts may be moved from. Without a sink nothing waits for the export.
   void set_event_sink(std::function<void(EventFacts& facts, spool::Position place)> sink);
+  // Asked before each event; where it says no, events wait until exported() comes.
+  void set_event_room(std::function<bool()> room);
   // Called when a campaign has nothing waiting or in flight here any more (a hint; it may get new
   // recipients at once).
   void set_idle_sink(std::function<void(CampaignId)> sink);

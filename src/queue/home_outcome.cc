@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "io/socket_address.h"
 #include "queue/home_state.h"
@@ -91,6 +92,14 @@ void Home::State::retry_unsaved() {
     if (*ending.facts.outcome == Outcome::deferred) {
       ending.facts.next_attempt = ending.facts.logged + ending.wait;
     }
+    if (*ending.facts.outcome == Outcome::deferred && log_->disk_full()) {
+      // What is left of the disk is for the last outcome of each recipient. A deferral can be
+      // forgotten: after a crash this recipient is only tried earlier.
+      Ending unwritten = std::move(ending);
+      unsaved_.pop_front();
+      defer_unwritten(unwritten);
+      continue;
+    }
     auto place = write(ending);
     if (!place) {
       if (place.error() == spool::AppendError::poisoned) return fail();
@@ -108,22 +117,36 @@ void Home::State::retry_unsaved() {
   if (unsaved_.empty() && closing_ && !log_closed_) close_log();
 }
 
-void Home::State::apply(Ending& ending, spool::Position place) {
-  Slot slot = ending.slot;
-  Entry& entry = recipients_[slot];
+// Counts what ended an attempt or the recipient.
+void Home::State::end_work(const Ending& ending) {
+  Entry& entry = recipients_[ending.slot];
   Batch& batch = batches_[entry.batch];
-  uint32_t campaign = batch.campaign;
   entry.clear(kEntryUnsaved);
   if (entry.state() == EntryState::leased) {
-    end_flight(slot);
+    end_flight(ending.slot);
   } else {
     CHECK(entry.state() == EntryState::finishing);
     CHECK(finishing_ > 0);
     if (finishing_-- == kFinishingMax) schedule_turn();
   }
+  batch.tally.count(*ending.facts.outcome);
+  campaigns_[batch.campaign].tally.count(*ending.facts.outcome);
+}
+
+// Neither record nor event: both would take the room that outcomes need.
+void Home::State::defer_unwritten(const Ending& ending) {
+  end_work(ending);
+  ++deferrals_unwritten_;
+  apply_deferred(ending.slot,
+                 {ending.facts.attempt, ending.facts.next_attempt, ending.facts.source});
+}
+
+void Home::State::apply(Ending& ending, spool::Position place) {
+  end_work(ending);
+  Slot slot = ending.slot;
+  Batch& batch = batches_[recipients_[slot].batch];
+  uint32_t campaign = batch.campaign;
   Outcome outcome = *ending.facts.outcome;
-  batch.tally.count(outcome);
-  campaigns_[campaign].tally.count(outcome);
   last_outcome_ = place;
   ++unsynced_;
   if (event_sink_) {
@@ -133,9 +156,11 @@ void Home::State::apply(Ending& ending, spool::Position place) {
   }
   // The event first: what follows may end the recipient at once, and say so.
   Deferral deferral{ending.facts.attempt, ending.facts.next_attempt, ending.facts.source};
-  if (event_sink_) events_.push_back({std::move(ending.facts), place});
+  if (event_sink_) keep_event(std::move(ending.facts), place);
   if (outcome == Outcome::deferred) {
-    apply_deferred(slot, deferral, place);
+    recipients_[slot].position = place.packed();
+    recipients_[slot].set(kEntryHasOutcome);
+    apply_deferred(slot, deferral);
   } else {
     remove(slot);
     if (campaigns_[campaign].id == 0 && batch.tally.live() == 0) {
@@ -147,11 +172,10 @@ void Home::State::apply(Ending& ending, spool::Position place) {
   if (!waiting_pulls_.empty()) schedule_turn();
 }
 
-void Home::State::apply_deferred(Slot slot, const Deferral& facts, spool::Position place_in_log) {
+void Home::State::apply_deferred(Slot slot, const Deferral& facts) {
   Entry& entry = recipients_[slot];
   entry.attempts = static_cast<uint16_t>(std::min<uint32_t>(facts.attempt, kAttemptsMax));
-  entry.position = place_in_log.packed();
-  entry.set(kEntryHasOutcome | kEntryTried);
+  entry.set(kEntryTried);
   entry.due_s = seconds_up(facts.next_attempt);
   if (!facts.source.empty()) {
     // Kept over retries: from now on it leaves by this source only.
@@ -196,14 +220,36 @@ void Home::State::sync_outcomes() {
   });
 }
 
+// In memory while there are few; of more, the record in the log is enough to make it from.
+void Home::State::keep_event(EventFacts facts, spool::Position place) {
+  if (events_.size() == kEventsHeldMax || !overflow_.empty()) {
+    overflow_.push_back(place);
+  } else {
+    events_.push_back({std::move(facts), place});
+  }
+}
+
+// Where not, exported() makes things go on, or housekeeping where another home took the room.
+bool Home::State::has_event_room() {
+  events_blocked_ = event_room_ && !event_room_();
+  return !events_blocked_;
+}
+
 void Home::State::emit_durable() {
   // What was not exported before the start goes first.
   if (!backlog_.empty() || backlog_busy_) return;
   while (!events_.empty() && log_->is_durable(events_.front().place)) {
+    if (!has_event_room()) return;
     Event event = std::move(events_.front());
     events_.pop_front();
     if (event_sink_) event_sink_(event.facts, event.place);
   }
+  if (!events_.empty() || overflow_.empty()) return;
+  while (!overflow_.empty() && log_->is_durable(overflow_.front())) {
+    backlog_.push_back(overflow_.front());
+    overflow_.pop_front();
+  }
+  if (!backlog_.empty()) schedule_turn();
 }
 
 // Makes events of outcomes that the last process wrote and nobody exported. True: more next turn.
@@ -213,7 +259,7 @@ bool Home::State::export_backlog() {
     if (!events_.empty()) emit_durable();
     return false;
   }
-  if (backlog_busy_) return false;
+  if (backlog_busy_ || !has_event_room()) return false;
   backlog_busy_ = true;
   struct Batched {
     std::vector<std::pair<EventFacts, spool::Position>> events;
@@ -269,6 +315,9 @@ bool Home::State::export_backlog() {
   return false;
 }
 
-void Home::State::exported(spool::Position place) { exported_ = std::max(exported_, place); }
+void Home::State::exported(spool::Position place) {
+  exported_ = std::max(exported_, place);
+  if (std::exchange(events_blocked_, false)) schedule_turn();
+}
 
 }  // namespace postring::queue

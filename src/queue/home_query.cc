@@ -48,7 +48,20 @@ void Home::State::load_base(spool::Position base, std::string outcome, LoadCallb
   }
 }
 
+// Reclaim may copy the recipient forward while it is read: then it is read again from where it lies
+// now, since what was read, or its place, is about to go.
 void Home::State::load(Slot slot, LoadCallback callback) {
+  RecipientId id = recipients_.id_of(slot);
+  spool::Position place = recipients_[slot].place();
+  load_once(slot, [this, slot, id, place, callback = std::move(callback)](
+                      const Loaded* loaded) mutable {
+    bool moved = recipients_.find(id) == slot && recipients_[slot].place() != place;
+    if (moved) return load(slot, std::move(callback));
+    callback(loaded);
+  });
+}
+
+void Home::State::load_once(Slot slot, LoadCallback callback) {
   const Entry& entry = recipients_[slot];
   spool::Position place = entry.place();
   if (!entry.has(kEntryHasOutcome)) return load_base(place, {}, std::move(callback));

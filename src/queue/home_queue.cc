@@ -272,6 +272,7 @@ void Home::State::housekeeping() {
     next_forget_ = loop_.now() + kForgetting;
     forget_old();
   }
+  if (events_blocked_) schedule_turn();
   reclaim();
 }
 

@@ -101,6 +101,8 @@ void Home::State::copy_recipient(const spool::RecordView& record,
                                  const spool::Recipient& recipient) {
   Slot slot = recipients_.find(recipient.id);
   if (slot == kNoSlot) {
+    // Of a batch that was never committed: nobody was told of it, and it may come again.
+    if (!batch_slots_.contains(recipient.batch)) return;
     // Finished, or dropped as a duplicate of one that left the same fingerprint.
     note_seen(recipient.campaign, fingerprint_of(options_.fingerprint_key, recipient.ref,
                                                  recipient.address));
@@ -269,6 +271,10 @@ void Home::State::copy_folded(Slot slot, const Loaded& loaded) {
       std::min<size_t>(payload.size() / kSizeUnit + 1, UINT16_MAX));
   live_units_ += entry.size_units;
   if (entry.state() == EntryState::leased) flights_[entry.next].base = *place;
+  if (!entry.has(kEntryUnsaved)) return;
+  for (Ending& ending : unsaved_) {
+    if (ending.slot == slot) ending.base = *place;
+  }
 }
 
 void Home::State::write_snapshot() {

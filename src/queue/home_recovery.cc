@@ -351,6 +351,7 @@ Result<void> Home::State::recover(std::string folder, const RecoverySink& sink) 
   log_options.spool_id = options_.spool_id;
   if (options_.segment_bytes != 0) log_options.segment_bytes = options_.segment_bytes;
   log_options.reserve_segments = options_.reserve_segments;
+  log_options.tail_window_bytes = options_.tail_window_bytes;
   auto log = spool::Log::open(loop_, folder, log_options,
                               [&replay](const spool::RecordView& view) { replay.visit(view); });
   if (!log) return std::unexpected(log.error());

@@ -223,10 +223,14 @@ class Home::State {
   void save(Ending ending);
   Result<spool::Position, spool::AppendError> write(const Ending& ending);
   void apply(Ending& ending, spool::Position place);
-  void apply_deferred(Slot slot, const Deferral& facts, spool::Position place_in_log);
+  void end_work(const Ending& ending);
+  void apply_deferred(Slot slot, const Deferral& facts);
+  void defer_unwritten(const Ending& ending);
+  void keep_event(EventFacts facts, spool::Position place);
   void retry_unsaved();
   void outcome_written();
   void sync_outcomes();
+  bool has_event_room();
   void emit_durable();
   bool export_backlog();
   void exported(spool::Position place);
@@ -237,6 +241,7 @@ class Home::State {
   using LoadCallback = std::move_only_function<void(const Loaded* loaded)>;
   // Calls back at once where everything is warm; with null where a record cannot be read.
   void load(Slot slot, LoadCallback callback);
+  void load_once(Slot slot, LoadCallback callback);
   void load_base(spool::Position base, std::string outcome, LoadCallback callback);
   static bool decode_loaded(const spool::RecordView& base, std::string_view outcome,
                             Loaded& loaded);
@@ -282,6 +287,7 @@ class Home::State {
 
   std::function<void(const DestinationOffer&)> offer_sink_;
   std::function<void(EventFacts&, spool::Position)> event_sink_;
+  std::function<bool()> event_room_;
   std::function<void(CampaignId)> idle_sink_;
   std::function<void()> failure_sink_;
 
@@ -337,8 +343,12 @@ class Home::State {
 
   // ---- outcomes ----
   std::deque<Ending> unsaved_;
+  uint64_t deferrals_unwritten_ = 0;
+  bool events_blocked_ = false;
   std::deque<Event> events_;
-  std::deque<spool::Position> backlog_;  // outcomes before the start that were not exported
+  // Events made from their records: of outcomes of an earlier life, or beyond kEventsHeldMax.
+  std::deque<spool::Position> backlog_;
+  std::deque<spool::Position> overflow_;  // behind events_; become the backlog after those
   bool backlog_busy_ = false;
   uint64_t unsynced_ = 0;
   bool sync_running_ = false;

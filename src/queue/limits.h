@@ -17,6 +17,8 @@ constexpr uint32_t kPullMessagesMax = 4'096;      // of one pull
 // that is said again.
 constexpr uint64_t kOutcomeReserveBytes = 192;
 constexpr uint64_t kReserveEvery = 1'024;
+// Events held in memory while they wait to be durable and taken; of more only the place is kept.
+constexpr size_t kEventsHeldMax = 65'536;
 constexpr size_t kInlineContentMax = 65'536;      // bytes; larger content is stored
 
 // Work per loop turn, so that nothing delays a delivery.

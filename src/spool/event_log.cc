@@ -1,6 +1,7 @@
 #include "spool/event_log.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <deque>
 #include <utility>
@@ -11,16 +12,17 @@
 #include "io/socket.h"
 #include "spool/event_block.h"
 #include "spool/event_reader.h"
+#include "spool/event_reserve.h"
+#include "spool/event_segment.h"
 
 namespace postring::spool {
 namespace {
 
-constexpr std::string_view kSuffix = ".events";
+// What goes out with one write and one sync; a reserved file holds it whole.
+constexpr uint64_t kEventWriteBytes = 2u << 20;
+static_assert(kEventWriteBytes + kEventEntryMax + kEventHeaderSize < kEventReserveStep);
 
-std::string file_name(uint64_t first) {
-  std::string digits = std::to_string(first);
-  return std::string(20 - digits.size(), '0') + digits + std::string(kSuffix);
-}
+bool is_disk_full(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }
 
 }  // namespace
 
@@ -30,14 +32,22 @@ struct EventLog::State {
     uint64_t bytes = 0;  // durable ones
     WallTime changed;    // of the last block
     std::string path;
+    uint64_t bytes_max = 0;  // takes no block that would go beyond
+  };
+  // Entries that become one block.
+  struct Piece {
+    std::string raw;
+    uint32_t entries = 0;
+    uint64_t first = 0;
   };
   using SyncCallback = std::move_only_function<void(bool)>;
 
   State(Loop& loop_, std::string folder_, EventLogOptions options_)
-      : loop(loop_), folder(std::move(folder_)), options(options_) {
+      : loop(loop_), folder(std::move(folder_)), options(options_), set_aside(loop_, folder) {
     written.bind<&State::on_written>(this);
     synced.bind<&State::on_synced>(this);
     retention.bind<&State::apply_retention>(this);
+    room_retry.bind<&State::on_room_retry>(this);
   }
   ~State() {
     *alive = false;
@@ -46,12 +56,17 @@ struct EventLog::State {
 
   Result<void> recover();
   Result<void> recover_segment(const std::string& name, bool last);
-  Result<void> start_segment();
 
+  void append(std::string_view entry);
   void write_next();
+  void place_block();
+  void start_segment(std::string reserved);
+  void on_segment(Segment segment, Result<int, int> made);
   void write_rest();
   void on_written(int32_t result);
   void on_synced(int32_t result);
+  void on_full();
+  void on_room_retry();
   void finish(bool ok);
   void fail_all();
   void apply_retention();
@@ -60,24 +75,29 @@ struct EventLog::State {
   Loop& loop;
   std::string folder;
   EventLogOptions options;
-  std::deque<Segment> segments;  // oldest first; the last is the one written to
-  int file = -1;
-  uint64_t next_number = 1;  // of the next append
-  uint64_t durable_end = 1;  // numbers below it are durable
+  EventReserve set_aside;
+  std::deque<Segment> segments;  // oldest first; the last is the one written to, where there is one
+  int file = -1;                 // the last segment's
+  uint64_t next_number = 1;      // of the next append
+  uint64_t durable_end = 1;      // numbers below it are durable
   bool poisoned = false;
   bool closing = false;
+  bool gives_up = false;
+  bool waits_for_room = false;
 
-  std::string raw;  // entries appended since the last block was taken
-  uint32_t raw_entries = 0;
-  std::vector<SyncCallback> waiting;  // for what is in `raw` or at work
+  std::deque<Piece> pieces;           // appended since the last block was taken
+  std::vector<SyncCallback> waiting;  // for what is in `pieces` or at work
   std::vector<SyncCallback> at_work;
-  std::string block;
-  size_t block_written = 0;
-  uint64_t block_end = 0;
+  std::string bytes;  // of the write at work: blocks, in a new segment behind its header
+  size_t bytes_written = 0;
+  uint64_t bytes_first = 0;  // the first entry in them
+  uint64_t bytes_end = 0;
+  bool has_header = false;
   bool busy = false;
   bool asked = false;
   Completion written, synced;
   Timer retention;
+  Timer room_retry;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 };
 
@@ -87,12 +107,14 @@ Result<void> EventLog::State::recover() {
   }
   auto names = list_folder(folder);
   if (!names) return fail(folder + " cannot be read: " + std::strerror(names.error()));
-  std::erase_if(*names, [](const std::string& name) { return !name.ends_with(kSuffix); });
+  for (const std::string& name : *names) {
+    if (EventReserve::is_reserve(name)) set_aside.adopt(name);
+  }
+  std::erase_if(*names, [](const std::string& name) { return !name.ends_with(kEventSuffix); });
   for (size_t i = 0; i < names->size(); ++i) {
     auto recovered = recover_segment((*names)[i], i + 1 == names->size());
     if (!recovered) return recovered;
   }
-  if (auto started = start_segment(); !started) return started;
   apply_retention();
   return {};
 }
@@ -114,75 +136,133 @@ Result<void> EventLog::State::recover_segment(const std::string& name, bool last
                 std::to_string(kEventFormatVersion));
   }
   if (!segments.empty()) segments.back().changed = scanned->header->created;
-  segments.push_back({scanned->header->first, scanned->good_bytes, scanned->header->created, path});
+  segments.push_back(
+      {scanned->header->first, scanned->good_bytes, scanned->header->created, path, 0});
   next_number = std::max(next_number, scanned->header->first);
   if (last) next_number = std::max(next_number, scanned->next);
   durable_end = next_number;
   return {};
 }
 
-Result<void> EventLog::State::start_segment() {
-  if (file >= 0) close_descriptor(std::exchange(file, -1));
-  std::string path = folder + "/" + file_name(next_number);
-  // A segment of the same first entry holds no entry: it is begun again.
-  if (!segments.empty() && segments.back().first == next_number) {
-    (void)remove_file(segments.back().path);
-    segments.pop_back();
-  }
-  EventHeader header{kEventFormatVersion, next_number, loop.wall_now()};
-  std::string bytes = encode_event_header(header);
-  if (auto written_file = write_whole_file(path, bytes, 0600); !written_file) {
-    return fail("the event segment " + path +
-                " cannot be made: " + std::strerror(written_file.error()));
-  }
-  auto opened = open_file(path, OpenMode::read_write);
-  if (!opened) return fail(path + " cannot be opened: " + std::strerror(opened.error()));
-  file = *opened;
-  segments.push_back({next_number, bytes.size(), loop.wall_now(), path});
-  return {};
+void EventLog::State::append(std::string_view entry) {
+  bool fits = !pieces.empty() && pieces.back().raw.size() + entry.size() <= kEventBlockBytes;
+  if (!fits) pieces.push_back({{}, 0, next_number});
+  Piece& piece = pieces.back();
+  ByteWriter writer(piece.raw);
+  writer.fixed<uint32_t>(static_cast<uint32_t>(entry.size()));
+  writer.raw(entry);
+  ++piece.entries;
+  ++next_number;
 }
 
 void EventLog::State::write_next() {
   if (busy || poisoned || !asked) return;
-  asked = false;
-  at_work = std::exchange(waiting, {});
-  if (raw_entries == 0) return finish(true);
-  busy = true;
-  if (segments.back().bytes >= options.segment_bytes) {
-    next_number -= raw_entries;  // those in `raw` belong to the new segment
-    auto started = start_segment();
-    next_number += raw_entries;
-    if (!started) return fail_all();
-    apply_retention();
+  if (pieces.empty()) {
+    asked = false;
+    at_work = std::exchange(waiting, {});
+    return finish(true);
   }
-  block_end = next_number;
-  block = encode_event_block(raw, raw_entries, next_number - raw_entries);
-  raw.clear();
-  raw_entries = 0;
-  block_written = 0;
+  busy = true;
+  bytes.clear();
+  has_header = false;
+  bytes_first = pieces.front().first;
+  while (!pieces.empty()) {
+    Piece& piece = pieces.front();
+    // A block is larger than its content only where that does not compress.
+    if (!bytes.empty() && bytes.size() + piece.raw.size() > kEventWriteBytes) break;
+    bytes += encode_event_block(piece.raw, piece.entries, piece.first);
+    bytes_end = piece.first + piece.entries;
+    pieces.pop_front();
+  }
+  if (pieces.empty()) {
+    asked = false;
+    at_work = std::exchange(waiting, {});
+  }
+  place_block();
+}
+
+// Where the bytes go: behind the last segment's, or to a new one.
+void EventLog::State::place_block() {
+  bytes_written = 0;
+  if (file < 0) return start_segment({});
+  const Segment& last = segments.back();
+  bool fits = last.bytes < options.segment_bytes && last.bytes + bytes.size() <= last.bytes_max;
+  if (!fits) return start_segment({});
+  write_rest();
+}
+
+void EventLog::State::start_segment(std::string reserved) {
+  NewEventSegment made;
+  made.reserved = std::move(reserved);
+  made.path = folder + "/" + event_segment_name(bytes_first);
+  uint64_t bytes_max = !made.reserved.empty() ? kEventReserveStep : UINT64_MAX;
+  Segment segment{bytes_first, 0, loop.wall_now(), made.path, bytes_max};
+  // One of the same first entry holds none that is durable: it is begun again.
+  bool again = !segments.empty() && segments.back().first == bytes_first;
+  if (again) segments.pop_back();
+  if (file >= 0) close_descriptor(std::exchange(file, -1));
+  if (!segments.empty() && !again) {
+    made.before = segments.back().path;
+    made.before_bytes = segments.back().bytes;
+  }
+  loop.offload().run(
+      [made, folder = folder] { return make_event_segment(made, folder); },
+      [this, alive = alive, segment = std::move(segment)](Result<int, int> opened) mutable {
+        if (*alive) return on_segment(std::move(segment), opened);
+        if (opened) close_descriptor(*opened);
+      });
+}
+
+void EventLog::State::on_segment(Segment segment, Result<int, int> made) {
+  if (!made && is_disk_full(made.error())) return on_full();
+  if (!made) return fail_all();
+  file = *made;
+  segments.push_back(std::move(segment));
+  if (!has_header) {
+    bytes.insert(0, encode_event_header({kEventFormatVersion, bytes_first, loop.wall_now()}));
+  }
+  has_header = true;
+  apply_retention();
   write_rest();
 }
 
 void EventLog::State::write_rest() {
-  auto rest = std::as_bytes(std::span(block)).subspan(block_written);
-  loop.ring().write(written, file, rest, segments.back().bytes + block_written);
+  auto rest = std::as_bytes(std::span(bytes)).subspan(bytes_written);
+  loop.ring().write(written, file, rest, segments.back().bytes + bytes_written);
 }
 
 void EventLog::State::on_written(int32_t result) {
+  if (result < 0 && is_disk_full(-result)) return on_full();
   if (result <= 0) return fail_all();
-  block_written += static_cast<size_t>(result);
-  if (block_written < block.size()) return write_rest();
-  loop.ring().sync(synced, file, segments.back().bytes, block.size());
+  bytes_written += static_cast<size_t>(result);
+  if (bytes_written < bytes.size()) return write_rest();
+  loop.ring().sync(synced, file, segments.back().bytes, bytes.size());
 }
 
 void EventLog::State::on_synced(int32_t result) {
   if (result < 0) return fail_all();
-  segments.back().bytes += block.size();
+  segments.back().bytes += bytes.size();
   segments.back().changed = loop.wall_now();
-  durable_end = block_end;
+  durable_end = bytes_end;
   busy = false;
+  waits_for_room = false;
   finish(true);
   write_next();
+}
+
+// The same bytes again, in what was set aside for this, or later.
+void EventLog::State::on_full() {
+  bytes_written = 0;
+  std::string reserved = set_aside.take();
+  if (!reserved.empty()) return start_segment(std::move(reserved));
+  waits_for_room = true;
+  if (!gives_up) return loop.timers().arm(room_retry, loop.now() + kEventRoomRetry);
+  fail_all();
+}
+
+void EventLog::State::on_room_retry() {
+  if (file >= 0) return write_rest();
+  start_segment({});
 }
 
 void EventLog::State::finish(bool ok) {
@@ -233,14 +313,9 @@ Result<std::unique_ptr<EventLog>> EventLog::open(Loop& loop, std::string folder,
 }
 
 void EventLog::append(std::string_view entry) {
-  State& s = *state_;
-  CHECK(!s.closing);
+  CHECK(!state_->closing);
   CHECK(entry.size() <= kEventEntryMax);
-  ByteWriter writer(s.raw);
-  writer.fixed<uint32_t>(static_cast<uint32_t>(entry.size()));
-  writer.raw(entry);
-  ++s.raw_entries;
-  ++s.next_number;
+  state_->append(entry);
 }
 
 void EventLog::sync_soon(std::move_only_function<void(bool)> callback) {
@@ -254,8 +329,22 @@ void EventLog::sync_soon(std::move_only_function<void(bool)> callback) {
 bool EventLog::poisoned() const {
   return state_->poisoned;
 }
+bool EventLog::disk_full() const {
+  return state_->waits_for_room;
+}
+void EventLog::reserve(uint64_t bytes) {
+  if (!state_->closing) state_->set_aside.set_target(bytes);
+}
+void EventLog::give_up_when_full() {
+  State& s = *state_;
+  s.gives_up = true;
+  if (!s.room_retry.armed()) return;
+  s.loop.timers().disarm(s.room_retry);
+  s.fail_all();
+}
 uint64_t EventLog::oldest() const {
-  return state_->segments.front().first;
+  const State& s = *state_;
+  return s.segments.empty() ? s.durable_end : s.segments.front().first;
 }
 uint64_t EventLog::end() const {
   return state_->durable_end;
@@ -292,8 +381,10 @@ void EventLog::set_retention(Duration keep, uint64_t keep_bytes) {
 
 void EventLog::close(std::move_only_function<void(bool)> callback) {
   State& s = *state_;
+  give_up_when_full();
   sync_soon(std::move(callback));
   s.closing = true;
+  s.set_aside.stop();
   s.loop.timers().disarm(s.retention);
 }
 

@@ -15,9 +15,13 @@
 //     block   crc32c:u32 size:u32 raw_size:u32 entries:u32 first:u64 zstd frame of `size` bytes
 //     frame   (length:u32 entry)*          the checksum covers the block from its byte 4 on
 //
-// A block is what was appended between two syncs, at most kEventBlockBytes. A torn tail is cut off
-// at open: nobody was told it is durable. After a failed write or sync the log is poisoned: every
-// waiter gets false. Reading and decompressing happen in offload.
+// A block is what was appended between two syncs, split at kEventBlockBytes. The header is written
+// with the first block. A torn tail is cut off at open: nobody was told it is durable. Reading,
+// decompressing and making files happen in offload.
+//
+// On a full disk the log goes on in segments made of what reserve() set aside. When that is used up
+// it waits: nothing is lost, who asked for a sync is told when there is room again, and disk_full()
+// says so. After any other failed write or sync the log is poisoned: every waiter gets false.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +38,8 @@
 namespace postring::spool {
 
 constexpr uint32_t kEventEntryMax = 1u << 20;
-constexpr uint64_t kEventBlockBytes = 1u << 20;  // before compression
+constexpr uint64_t kEventBlockBytes = 1u << 20;  // before compression; one larger entry is alone
+constexpr Duration kEventRoomRetry = Duration::seconds(1);  // on a full disk
 constexpr uint64_t kEventSegmentBytesDefault = 64u << 20;
 constexpr uint32_t kEventFormatVersion = 1;
 
@@ -72,6 +77,13 @@ class EventLog {
   // The callback runs in a later turn.
   void sync_soon(std::move_only_function<void(bool ok)> callback);
   bool poisoned() const;
+  // Nothing set aside is left and the disk takes no more: what is asked waits.
+  bool disk_full() const;
+  // Sets space aside for so many bytes of events (as they lie on disk). Cheap; to be said again
+  // whenever it changes.
+  void reserve(uint64_t bytes);
+  // From now on who would have to wait for room gets false: for the stop.
+  void give_up_when_full();
 
   uint64_t oldest() const;  // the first entry that is kept
   uint64_t end() const;     // the cursor behind the last durable entry

@@ -36,9 +36,6 @@ class Reader {
   int file_ = -1;
 };
 
-// Headers lie close together while segments are looked through for a cursor.
-constexpr size_t kSkipRead = kEventBlockHeaderSize;
-
 struct Walk {
   const EventFile& file;
   const Reader& reader;
@@ -48,7 +45,7 @@ struct Walk {
 // The block header at walk.at; nothing at the end or where there is none.
 std::optional<EventBlockHeader> next_header(const Walk& walk) {
   if (walk.at + kEventBlockHeaderSize > walk.file.bytes) return std::nullopt;
-  auto header = decode_event_block_header(walk.reader.read(walk.at, kSkipRead));
+  auto header = decode_event_block_header(walk.reader.read(walk.at, kEventBlockHeaderSize));
   if (!header || walk.at + kEventBlockHeaderSize + header->size > walk.file.bytes) {
     return std::nullopt;
   }

@@ -47,7 +47,8 @@ class SmallDisk:
 
 @case
 def a_full_disk_stops_submission_and_nothing_else():
-    with World(CLOSED, start=False) as world:
+    # Time enough between two attempts to fill the disk: deferrals are not what is tested.
+    with World(CLOSED, start=False, retry="3s") as world:
         disk = SmallDisk(world.folder)
         try:
             world.reconfigure(spool=disk.path / "spool")

@@ -526,7 +526,7 @@ class World:
     tables. `spool` names another folder for the spool."""
 
     def __init__(self, internet=SIMPLE_INTERNET, workers=1, delivery="", tables="", start=True,
-                 spool=None, flags=(), divert=None, segment_size="4MiB"):
+                 spool=None, flags=(), divert=None, segment_size="4MiB", retry="1s"):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postring-e2e-"))
         self.failed = False
         self.mxsim = self.daemon = None
@@ -538,7 +538,7 @@ class World:
             # An address of our own: nobody else's ports can be in the way.
             pid = os.getpid()
             self.host, self.port = f"127.77.{pid >> 8 & 255}.{(pid & 255) % 254 + 1}", 8025
-            self.segment_size = segment_size
+            self.segment_size, self.retry = segment_size, retry
             self.workers, self.delivery, self.tables, self.divert = workers, delivery, tables, divert
             self.daemon = Daemon(programs().postring, self.folder, self.config(), self.host, self.port)
             if start:
@@ -570,7 +570,7 @@ negative_ttl_max = "1s"
 {divert}
 [delivery]
 port = {self.mxsim.smtp}
-retry = ["1s"]
+retry = ["{self.retry}"]
 {self.delivery}
 {self.tables}
 """
@@ -613,7 +613,7 @@ retry = ["1s"]
         """Each address was reached, once unless duplicates are allowed; no grammar was broken."""
         ledger = self.mxsim.ledger()
         lost = [a for a in addresses if ledger.get(a, {}).get("accepted", 0) == 0]
-        check(not lost, f"{len(lost)} never arrived, such as {lost[:5]}")
+        check(not lost, f"{len(lost)} never arrived, such as {lost[:5]}: {self.told_of(lost[:1])}")
         twice = [a for a in addresses if ledger[a]["accepted"] > 1]
         if not duplicates_allowed:
             check(not twice, f"{len(twice)} arrived more than once, such as "
@@ -623,6 +623,14 @@ retry = ["1s"]
         check(not strangers, f"mail reached strangers: {strangers[:5]}")
         self.check_manners()
         return ledger
+
+    def told_of(self, addresses):
+        """What the daemon says of them, for a message of a test that failed."""
+        try:
+            return [self.api().call("GET", "/v1/recipients/" + urllib.parse.quote(a, safe=""))
+                    for a in addresses]
+        except (ApiError, OSError) as error:
+            return f"nothing ({error})"
 
     def check_manners(self):
         stats = self.mxsim.stats()

@@ -1,0 +1,173 @@
+// The event log on a disk that takes no more: a limit of the file size stands for it, since the
+// kernel answers both alike.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include "base/random.h"
+#include "io/loop.h"
+#include "spool/event_log.h"
+#include "spool/event_reserve.h"
+
+namespace postring::spool {
+namespace {
+
+constexpr rlim_t kSmall = 16'384;
+
+class EventLogFullTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    signal(SIGXFSZ, SIG_IGN);
+    char folder_name[] = "/tmp/postring-events-XXXXXX";
+    ASSERT_NE(mkdtemp(folder_name), nullptr);
+    folder = folder_name;
+    auto ring = Ring::create();
+    ASSERT_TRUE(ring) << ring.error().message;
+    loop = std::make_unique<Loop>(std::move(*ring), 1);
+    open();
+  }
+  void TearDown() override {
+    fill_disk(RLIM_INFINITY);
+    log.reset();
+    loop.reset();
+    std::filesystem::remove_all(folder);
+  }
+
+  void fill_disk(rlim_t bytes) {
+    rlimit limit{};
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  }
+  void open() {
+    log.reset();
+    auto opened = EventLog::open(*loop, folder, {});
+    ASSERT_TRUE(opened) << opened.error().message;
+    log = std::move(*opened);
+  }
+  void set_aside(size_t files) {
+    log->reserve(files * kEventReserveStep);
+    while (reserved() < files) loop->turn(Instant::never());
+  }
+  size_t reserved() const {
+    size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      count += EventReserve::is_reserve(entry.path().filename().string()) &&
+                       entry.file_size() == kEventReserveStep
+                   ? 1
+                   : 0;
+    }
+    return count;
+  }
+  // One of 1,000 bytes that do not compress.
+  void append() {
+    std::string entry;
+    while (entry.size() < 1'000) entry += std::to_string(random.next());
+    log->append(entry);
+    entries.push_back(std::move(entry));
+  }
+  std::optional<bool>& ask() {
+    answer.reset();
+    log->sync_soon([this](bool ok) { answer = ok; });
+    return answer;
+  }
+  bool sync() {
+    ask();
+    while (!answer) loop->turn(Instant::never());
+    return *answer;
+  }
+  void expect_all() {
+    uint64_t from = 1;
+    while (from < log->end()) {
+      std::optional<Result<EventPage, EventsGone>> page;
+      log->read(from, 1 << 20, [&](auto result) { page.emplace(std::move(result)); });
+      while (!page) loop->turn(Instant::never());
+      ASSERT_TRUE(*page);
+      ASSERT_EQ((*page)->problem, "");
+      ASSERT_EQ((*page)->first, from);
+      for (std::string_view entry : (*page)->entries) ASSERT_EQ(entry, entries.at(from++ - 1));
+      ASSERT_EQ((*page)->next, from);
+    }
+    EXPECT_EQ(from, entries.size() + 1);
+  }
+
+  std::string folder;
+  std::unique_ptr<Loop> loop;
+  std::unique_ptr<EventLog> log;
+  Random random{7};
+  std::vector<std::string> entries;
+  std::optional<bool> answer;
+};
+
+TEST_F(EventLogFullTest, GoesOnInWhatWasSetAside) {
+  set_aside(3);
+  fill_disk(kSmall);
+  for (int i = 0; i < 100; ++i) {
+    append();
+    ASSERT_TRUE(sync()) << i;
+  }
+  EXPECT_LT(reserved(), 3u);
+  EXPECT_FALSE(log->disk_full());
+  expect_all();
+  fill_disk(RLIM_INFINITY);
+  open();
+  EXPECT_EQ(log->end(), entries.size() + 1);
+  expect_all();
+  append();
+  ASSERT_TRUE(sync());
+  expect_all();
+}
+
+TEST_F(EventLogFullTest, WaitsForRoomWhenNothingIsLeft) {
+  fill_disk(kSmall);
+  while (!log->disk_full()) {
+    append();
+    if (answer.value_or(true)) ask();
+    loop->turn(loop->now() + Duration::milliseconds(1));
+  }
+  EXPECT_FALSE(answer);
+  EXPECT_FALSE(log->poisoned());
+  append();
+  fill_disk(RLIM_INFINITY);
+  while (!answer) loop->turn(Instant::never());
+  EXPECT_TRUE(*answer);
+  ASSERT_TRUE(sync());
+  EXPECT_FALSE(log->disk_full());
+  expect_all();
+}
+
+TEST_F(EventLogFullTest, GivesUpAtTheStop) {
+  append();
+  ASSERT_TRUE(sync());
+  fill_disk(kSmall);
+  for (int i = 0; i < 40; ++i) append();
+  ask();
+  while (!log->disk_full()) loop->turn(Instant::never());
+  EXPECT_FALSE(answer);
+  log->give_up_when_full();
+  while (!answer) loop->turn(Instant::never());
+  EXPECT_FALSE(*answer);
+  fill_disk(RLIM_INFINITY);
+  open();
+  // What was told to be durable is there, and nothing of what was given up.
+  EXPECT_EQ(log->end(), 2u);
+  entries.resize(1);
+  expect_all();
+}
+
+TEST_F(EventLogFullTest, WhatWasSetAsideIsKeptOverARestartAndGivenBack) {
+  set_aside(3);
+  open();
+  log->reserve(3 * kEventReserveStep);
+  EXPECT_EQ(reserved(), 3u);
+  log->reserve(0);
+  // One more than asked for is kept.
+  while (reserved() > 1) loop->turn(Instant::never());
+}
+
+}  // namespace
+}  // namespace postring::spool
