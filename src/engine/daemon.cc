@@ -1,7 +1,9 @@
 #include "engine/daemon.h"
 
 #include <cstring>
+#include <cstddef>
 #include <future>
+#include <latch>
 #include <optional>
 
 #include "base/check.h"
@@ -31,12 +33,14 @@ struct Ready {
   Recovered recovered;
 };
 
-// The threads wait for each other at three points; each is a promise that is kept once.
+// The threads wait for each other at these points; each is passed once.
 struct Gates {
   std::promise<Result<Begun>> begun;              // by the control worker
   std::vector<std::promise<Result<Ready>>> ready;  // by each worker
   std::promise<bool> go;                           // by the main thread: false, all go home
   std::promise<void> control_started;              // by the control worker
+  // A worker that has ended may still be woken by one that has not: all go together.
+  std::optional<std::latch> ended;
 
   std::shared_future<Result<Begun>> when_begun = begun.get_future().share();
   std::shared_future<bool> when_go = go.get_future().share();
@@ -80,6 +84,7 @@ Result<void> Daemon::State::prepare() {
   shared->spool_dir = config.spool.dir;
   shared->started_at = clock_wall();
   gates.ready.resize(workers);
+  gates.ended.emplace(static_cast<std::ptrdiff_t>(workers));
   auto opened = SpoolLayout::open(config.spool.dir, workers);
   if (!opened) return std::unexpected(opened.error());
   layout.emplace(std::move(*opened));
@@ -151,6 +156,7 @@ void Daemon::State::run_worker(uint32_t index) {
       worker.run_until_finished();
     }
   }
+  gates.ended->arrive_and_wait();
   if (index == kControlWorker) control.reset();
   if (made) made->reset();
 }

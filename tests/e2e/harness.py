@@ -525,7 +525,7 @@ class World:
     `settings` is TOML put into the daemon's configuration; `delivery` and so on are the bodies of its
     tables. `spool` names another folder for the spool."""
 
-    def __init__(self, internet=SIMPLE_INTERNET, workers=1, delivery="", tables="", start=True,
+    def __init__(self, internet=SIMPLE_INTERNET, workers=None, delivery="", tables="", start=True,
                  spool=None, flags=(), divert=None, segment_size="4MiB", retry="1s"):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postring-e2e-"))
         self.failed = False
@@ -539,7 +539,8 @@ class World:
             pid = os.getpid()
             self.host, self.port = f"127.77.{pid >> 8 & 255}.{(pid & 255) % 254 + 1}", 8025
             self.segment_size, self.retry = segment_size, retry
-            self.workers, self.delivery, self.tables, self.divert = workers, delivery, tables, divert
+            self.workers = workers or int(os.environ.get("POSTRING_TEST_WORKERS", "1"))
+            self.delivery, self.tables, self.divert = delivery, tables, divert
             self.daemon = Daemon(programs().postring, self.folder, self.config(), self.host, self.port)
             if start:
                 self.daemon.start()
