@@ -145,6 +145,7 @@ void Control::start(Worker& worker, std::vector<Recovered> recovered) {
   for (const TenantInfo& tenant : registry_->tenants()) {
     broadcast([tenant](Worker& there) { there.put_tenant(tenant.name, tenant.id); }, [] {});
   }
+  broadcast([](Worker& there) { there.keys_are_known(); }, [] {});
   registry_->start();
   loop_.timers().arm(marks_timer_, loop_.now() + kMarksWritten);
   watch_room();

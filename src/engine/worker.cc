@@ -190,7 +190,8 @@ void Worker::start(std::vector<int> listeners) {
   limits.body_bytes = config_.http.body_bytes;
   limits.body_time = config_.http.timeout;
   server_ = std::make_unique<http::Server>(*loop_, router_, limits);
-  for (int listener : listeners) server_->listen(listener);
+  listeners_ = std::move(listeners);
+  if (keys_known_) listen();
   for (auto& home : homes_) {
     SliceNumber slice = home->slice();
     home->set_offer_sink([this](const queue::DestinationOffer& offer) {
@@ -211,6 +212,15 @@ void Worker::start(std::vector<int> listeners) {
     });
     home->start();
   }
+}
+
+void Worker::keys_are_known() {
+  keys_known_ = true;
+  if (server_ != nullptr) listen();
+}
+
+void Worker::listen() {
+  for (int listener : std::exchange(listeners_, {})) server_->listen(listener);
 }
 
 void Worker::run_until_finished() {

@@ -76,8 +76,10 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   // Tells what recovery found; empty afterwards.
   Recovered take_recovered() { return std::move(recovered_); }
 
-  // Offers and answers from now on; `listeners` become the worker's.
+  // Offers from now on, and answers as soon as the keys are known; `listeners` become the worker's.
   void start(std::vector<int> listeners);
+  // All keys and tenants of before were put: nobody who has one is turned away.
+  void keys_are_known();
   void run_until_finished();
 
   // API keys and tenants, as the registry has them.
@@ -162,6 +164,7 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   queue::RecoverySink recovery_sink();
   delivery::DispatchConfig dispatch_config() const;
   void apply_policies();
+  void listen();
   void check_stopped();
   void remove_empty_slices();
 
@@ -185,6 +188,8 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   std::unique_ptr<submission::Api> api_;
   http::Router router_;
   std::unique_ptr<http::Server> server_;
+  std::vector<int> listeners_;  // that wait for the keys
+  bool keys_known_ = false;
   std::map<Sha256, submission::Caller> keys_;
   std::map<std::string, TenantId, std::less<>> tenants_;
   Recovered recovered_;

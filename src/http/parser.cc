@@ -219,6 +219,7 @@ RequestParser::~RequestParser() = default;
 
 void RequestParser::reset() {
   grammar_ = std::make_unique<Grammar>(limits_);
+  body_bytes_ = framing_bytes_ = 0;
 }
 
 Parsed RequestParser::put(std::string_view bytes) {

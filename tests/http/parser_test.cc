@@ -54,6 +54,17 @@ TEST(Parser, EveryCutGivesTheSame) {
   for (size_t cut = 0; cut < text.size(); ++cut) EXPECT_EQ(run(text, cut), whole) << cut;
 }
 
+TEST(Parser, ManyRequestsOnOneConnectionAreEachMeasuredAlone) {
+  std::string one = "POST /x HTTP/1.1\r\nHost: h\r\nX: " + std::string(1'000, 'x') +
+                    "\r\nContent-Length: 2\r\n\r\nhi";
+  std::string text, expected;
+  for (int i = 0; i < 200; ++i) {
+    text += one;
+    expected += "head POST /x;body hi;end;";
+  }
+  EXPECT_EQ(run(text), expected);
+}
+
 TEST(Parser, RefusesWhatIsAmbiguous) {
   const char* host = "Host: h\r\n";
   auto post = [&](const std::string& headers) {
