@@ -126,7 +126,9 @@ void Control::start(Worker& worker, std::vector<Recovered> recovered) {
     publish_campaign(info, std::move(done));
   });
   registry_->set_remove_sink([this](CampaignId id) { remove_campaign(id); });
-  registry_->set_key_sink([this](const KeyInfo& key) { publish_key(key); });
+  registry_->set_key_sink([this](const KeyInfo& key, Job done) {
+    publish_key(key, std::move(done));
+  });
   registry_->set_event_sink([this](queue::EventFacts facts, Job done) {
     keep_complete(std::move(facts), std::move(done));
   });
@@ -141,7 +143,7 @@ void Control::start(Worker& worker, std::vector<Recovered> recovered) {
           done(std::find(idle.begin(), idle.end(), false) == idle.end());
         });
   });
-  for (const KeyInfo& key : registry_->keys()) publish_key(key);
+  for (const KeyInfo& key : registry_->keys()) publish_key(key, [] {});
   for (const TenantInfo& tenant : registry_->tenants()) {
     broadcast([tenant](Worker& there) { there.put_tenant(tenant.name, tenant.id); }, [] {});
   }
@@ -210,7 +212,7 @@ void Control::remove_campaign(CampaignId id) {
             });
 }
 
-void Control::publish_key(const KeyInfo& key) {
+void Control::publish_key(const KeyInfo& key, Job done) {
   std::optional<submission::Caller> caller;
   if (key.scopes != 0) caller = submission::Caller{key.tenant, key.tenant_name, key.scopes};
   broadcast(
@@ -218,7 +220,7 @@ void Control::publish_key(const KeyInfo& key) {
         there.put_tenant(name, tenant);
         there.put_key(hash, caller);
       },
-      [] {});
+      std::move(done));
 }
 
 // ---- keeping events ----------------------------------------------------------------------------

@@ -72,7 +72,7 @@ class Control {
   Result<void> read_marks();
   void write_marks();
   void publish_campaign(const queue::CampaignInfo& info, Job done);
-  void publish_key(const KeyInfo& key);
+  void publish_key(const KeyInfo& key, Job done);
   void remove_campaign(CampaignId id);
   void broadcast(std::function<void(Worker&)> call, Job done);
   void keep_complete(queue::EventFacts facts, Job done);

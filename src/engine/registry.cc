@@ -276,7 +276,7 @@ void Registry::set_publish(Publish publish) { state_->publish_ = std::move(publi
 void Registry::set_remove_sink(std::function<void(CampaignId)> sink) {
   state_->remove_sink_ = std::move(sink);
 }
-void Registry::set_key_sink(std::function<void(const KeyInfo&)> sink) {
+void Registry::set_key_sink(std::function<void(const KeyInfo&, Job)> sink) {
   state_->key_sink_ = std::move(sink);
 }
 void Registry::set_ask_idle(AskIdle ask) { state_->ask_idle_ = std::move(ask); }

@@ -137,7 +137,7 @@ class Registry {
   void set_publish(Publish publish);
   // A campaign is forgotten; a key is made (or, revoked, has no scopes any more).
   void set_remove_sink(std::function<void(CampaignId)> sink);
-  void set_key_sink(std::function<void(const KeyInfo&)> sink);
+  void set_key_sink(std::function<void(const KeyInfo&, Job done)> sink);
   // Asks every home whether nothing of the campaign waits or is in flight.
   using AskIdle = std::function<void(CampaignId, std::move_only_function<void(bool)>)>;
   void set_ask_idle(AskIdle ask);

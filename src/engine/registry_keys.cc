@@ -56,9 +56,14 @@ void Registry::State::create_key(TenantId tenant, uint8_t scopes, Sha256 hash, s
               answer = std::move(answer)](bool ok) mutable {
     if (weak.expired()) return;
     if (!ok) return answer(std::unexpected(RegistryError::failed));
-    if (key_sink_) key_sink_(key);
-    answer(std::move(key));
+    tell_key(std::move(key), std::move(answer));
   });
+}
+
+// Answered when every worker knows it: from then on the key holds, or holds no longer, everywhere.
+void Registry::State::tell_key(KeyInfo key, RegistryAnswer<KeyInfo> answer) {
+  if (!key_sink_) return answer(std::move(key));
+  key_sink_(key, [key, answer = std::move(answer)]() mutable { answer(std::move(key)); });
 }
 
 void Registry::State::revoke_key(uint64_t id, RegistryAnswer<KeyInfo> answer) {
@@ -72,8 +77,7 @@ void Registry::State::revoke_key(uint64_t id, RegistryAnswer<KeyInfo> answer) {
               answer = std::move(answer)](bool ok) mutable {
     if (weak.expired()) return;
     if (!ok) return answer(std::unexpected(RegistryError::failed));
-    if (key_sink_) key_sink_(key);
-    answer(std::move(key));
+    tell_key(std::move(key), std::move(answer));
   });
 }
 

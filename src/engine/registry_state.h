@@ -107,6 +107,7 @@ class Registry::State {
   void create_key(TenantId tenant, uint8_t scopes, Sha256 hash, std::string hint,
                   RegistryAnswer<KeyInfo> answer);
   void revoke_key(uint64_t id, RegistryAnswer<KeyInfo> answer);
+  void tell_key(KeyInfo key, RegistryAnswer<KeyInfo> answer);
 
   Loop& loop_;
   RegistryOptions options_;
@@ -115,7 +116,7 @@ class Registry::State {
 
   Publish publish_;
   std::function<void(CampaignId)> remove_sink_;
-  std::function<void(const KeyInfo&)> key_sink_;
+  std::function<void(const KeyInfo&, Job)> key_sink_;
   AskIdle ask_idle_;
   std::function<void(queue::EventFacts, Job)> event_sink_;
 
