@@ -32,13 +32,7 @@ class IntakeWriter final : public submission::BatchWriter {
 
 // A begun batch that comes to nothing must be told to the registry.
 void give_up(Worker& worker, const queue::CampaignInfo& campaign, const std::string& key) {
-  worker.ask(
-      kControlWorker,
-      [tenant = campaign.tenant, id = campaign.id, key](Worker& there, auto reply) {
-        there.shared().control->registry().finish_batch(tenant, id, key, 0, {});
-        reply(true);
-      },
-      [](bool) {});
+  tell_batch_end(worker, {campaign.tenant, campaign.id, key}, 0, {}, [] {});
 }
 
 // Right after a start, and while the disk is behind, a segment is being prepared: the request waits

@@ -1,5 +1,6 @@
 #include "base/bytes.h"
 #include "engine/backend.h"
+#include "engine/batch_intake.h"
 #include "engine/control.h"
 
 // A single message: a batch of its own of 1 to kMessageRecipientsMax recipients, answered when it
@@ -174,14 +175,8 @@ class MessageIntake : public std::enable_shared_from_this<MessageIntake> {
 
   void tell_registry(BatchEnd end, Job told) {
     if (!begun_) return told();
-    worker_.ask(
-        kControlWorker,
-        [tenant = caller_.tenant, campaign = message_.campaign, key = key_.key,
-         end = std::move(end)](Worker& there, auto reply) mutable {
-          there.shared().control->registry().finish_batch(tenant, campaign, key, 0, std::move(end));
-          reply(true);
-        },
-        [told = std::move(told)](bool) mutable { told(); });
+    tell_batch_end(worker_, {caller_.tenant, message_.campaign, key_.key}, 0, std::move(end),
+                   std::move(told));
   }
 
   static constexpr int kWaitsMax = 64;

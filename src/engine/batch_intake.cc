@@ -171,12 +171,17 @@ void BatchIntake::finish(BatchEnd end, Job told) {
   CHECK(!finished_);
   finished_ = true;
   if (handle_ != 0) worker_.intake().discard(std::exchange(handle_, 0));
-  worker_.ask(
+  tell_batch_end(worker_, {campaign_.tenant, campaign_.id, key_}, admission_, std::move(end),
+                 std::move(told));
+}
+
+void tell_batch_end(Worker& worker, BatchName batch, Admission admission, BatchEnd end, Job told) {
+  worker.ask(
       kControlWorker,
-      [tenant = campaign_.tenant, campaign = campaign_.id, key = key_, admission = admission_,
-       end = std::move(end)](Worker& there, auto reply) mutable {
-        there.shared().control->registry().finish_batch(tenant, campaign, key, admission,
-                                                        std::move(end));
+      [batch = std::move(batch), admission, end = std::move(end)](Worker& there,
+                                                                  auto reply) mutable {
+        there.shared().control->registry().finish_batch(batch.tenant, batch.campaign, batch.key,
+                                                        admission, std::move(end));
         reply(true);
       },
       [told = std::move(told)](bool) mutable { told(); });

@@ -68,6 +68,17 @@ class BatchIntake : public std::enable_shared_from_this<BatchIntake> {
   submission::Answer<submission::BatchAnswer> answer_;
 };
 
+// What the registry knows a begun batch by.
+struct BatchName {
+  TenantId tenant = 0;
+  CampaignId campaign = 0;  // 0: a message
+  std::string key;
+};
+
+// Tells the registry how a batch that it began has ended, `admission` 0 where it came to none.
+// `told` runs on this worker when the registry knows.
+void tell_batch_end(Worker& worker, BatchName batch, Admission admission, BatchEnd end, Job told);
+
 // The answer as it is kept under an idempotency key.
 std::string encode_batch_answer(const submission::BatchAnswer& answer);
 submission::BatchAnswer decode_batch_answer(std::string_view bytes);
