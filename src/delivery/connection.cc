@@ -143,7 +143,7 @@ void Connection::on_sent(int32_t result) {
   for (Slot& slot : slots_) {
     if (!slot.flying) continue;
     slot.flying = false;
-    if (slot.message == nullptr) release(slot);
+    if (slot.open == 0) release(slot);
   }
   if (closing_) return close_when_quiet();
   if (!whole) {
@@ -196,10 +196,9 @@ void Connection::take_results() {
   if (client_->results().empty()) return;
   for (const smtp::RecipientResult& result : client_->results()) {
     Slot& slot = slots_[result.message];
-    CHECK(slot.message != nullptr, "a result for a message that has one");
-    Message* message = slot.message;
-    slot.message = nullptr;
-    if (!slot.flying) release(slot);
+    Message* message = std::exchange(slot.messages[result.recipient], nullptr);
+    CHECK(message != nullptr, "a result for a message that has one");
+    if (--slot.open == 0 && !slot.flying) release(slot);
     const Reply& reply = client_->reply_of(result);
     if (result.verdict != smtp::Verdict::unsent) ++messages_done_;
     if (reply.code != 0 && reply.code != 421) ++messages_answered_;
@@ -222,41 +221,65 @@ bool Connection::offer_message() {
     return false;
   }
   ++messages_taken_;
-  slot->used = true;
-  slot->message = message;
-  slot->scratch = scratches_.take();
+  take_messages(*slot, message);
   const smtp::Peer& peer = client_->peer();
   bool chunking = setup_.session.chunking && peer.chunking && !peer.chunking_failed;
   render_slot(*slot, chunking ? mail::Form::plain : mail::Form::dot_stuffed);
-  message->size_bytes = slot->rendered.size_bytes;
-
-  std::string_view recipient = message->lease.address();
+  std::array<std::string_view, smtp::kRecipientsMax> recipients;
+  for (size_t i = 0; i < slot->messages.size(); ++i) {
+    slot->messages[i]->size_bytes = slot->rendered.size_bytes;
+    recipients[i] = slot->messages[i]->lease.address();
+  }
   smtp::Envelope envelope;
   envelope.message = static_cast<uint64_t>(slot - slots_.begin());
-  mail::RenderInput input{
-      message->lease.id,       message->lease.campaign,  recipient,      message->lease.accepted_at,
-      message->lease.values(), setup_.message_id_domain, setup_.verp_key};
-  envelope.sender = mail::render_return_path(*message->content, input, *slot->scratch);
-  envelope.recipients = {&recipient, 1};
+  envelope.sender = mail::render_return_path(*slot->content, input_of(*slot), *slot->scratch);
+  envelope.recipients = std::span(recipients).first(slot->messages.size());
   envelope.size_bytes = slot->rendered.size_bytes;
   envelope.content_8bit = slot->rendered.needs_8bit;
-  envelope.smtputf8 = slot->rendered.needs_smtputf8;
+  // The session sees by itself which addresses need it.
+  envelope.smtputf8 = slot->content->needs_smtputf8();
   client_->offer(envelope);
   return true;
 }
 
+void Connection::take_messages(Slot& slot, Message* first) {
+  slot.used = true;
+  slot.scratch = scratches_.take();
+  slot.content = first->content;
+  for (Message* message = first; message != nullptr;) {
+    slot.messages.push_back(message);
+    message = std::exchange(message->next, nullptr);
+  }
+  slot.open = slot.messages.size();
+  CHECK(slot.open <= smtp::kRecipientsMax);
+}
+
+// Any of the messages that are left will do: where there are several, they are the same.
+mail::RenderInput Connection::input_of(const Slot& slot) const {
+  auto left = std::ranges::find_if(slot.messages, [](Message* m) { return m != nullptr; });
+  const queue::Lease& lease = (*left)->lease;
+  mail::RenderInput input;
+  input.recipient = lease.id;
+  if (lease.shares_message && slot.content->same_for_all()) input.message = lease.batch;
+  input.campaign = lease.campaign;
+  input.address = lease.address();
+  input.accepted_at = lease.accepted_at;
+  input.values = lease.values();
+  input.message_id_domain = setup_.message_id_domain;
+  input.verp_key = setup_.verp_key;
+  return input;
+}
+
 void Connection::render_slot(Slot& slot, mail::Form form) {
-  const queue::Lease& lease = slot.message->lease;
-  mail::RenderInput input{lease.id,          lease.campaign, lease.address(),
-                          lease.accepted_at, lease.values(), setup_.message_id_domain,
-                          setup_.verp_key};
   slot.form = form;
-  slot.rendered = mail::render(*slot.message->content, input, form, *slot.scratch);
+  slot.rendered = mail::render(*slot.content, input_of(slot), form, *slot.scratch);
 }
 
 void Connection::release(Slot& slot) {
   scratches_.give_back(std::move(slot.scratch));
   slot.rendered = {};
+  slot.messages.clear();
+  slot.content = {};
   slot.used = false;
 }
 
@@ -274,7 +297,7 @@ void Connection::send_flight() {
   if (!flight.head.empty()) pieces_.push_back(piece_of(flight.head));
   if (flight.body) {
     Slot& slot = slots_[flight.message];
-    CHECK(slot.message != nullptr, "a flight with the content of nothing");
+    CHECK(slot.open > 0, "a flight with the content of nothing");
     mail::Form form =
         flight.form == smtp::Flight::Form::plain ? mail::Form::plain : mail::Form::dot_stuffed;
     if (form != slot.form) render_slot(slot, form);
@@ -351,7 +374,7 @@ void Connection::close_when_quiet() {
   if (connect_.busy() || send_.busy() || receive_.busy()) return;
   for (Slot& slot : slots_) {
     if (!slot.used) continue;
-    CHECK(slot.message == nullptr, "a message without a result at the end of its connection");
+    CHECK(slot.open == 0, "a message without a result at the end of its connection");
     release(slot);
   }
   close_descriptor(socket_);

@@ -35,6 +35,8 @@ class ConnectionOwner {
   // The greeting and EHLO went well: it will ask for messages.
   virtual void on_ready(Connection& connection) = 0;
   // The next message to send, now; nullptr where there is none: Connection::wake() when there is.
+  // Those strung behind it by `next` go in its transaction: at most smtp::kRecipientsMax in all, of
+  // one submitted message whose content is the same for all of them.
   virtual Message* next_message(Connection& connection) = 0;
   // The message is the owner's again.
   virtual void on_result(Connection& connection, Message* message,
@@ -93,8 +95,11 @@ class Connection {
   const smtp::Peer* peer() const { return client_ ? &client_->peer() : nullptr; }
 
  private:
+  // A transaction, until the last of its messages has ended and its bytes have left.
   struct Slot {
-    Message* message = nullptr;
+    std::vector<Message*> messages;  // by their place in the envelope; null: ended
+    size_t open = 0;                 // of these, not ended
+    ContentRef content;              // outlives the messages: its bytes may be on their way
     std::unique_ptr<mail::Scratch> scratch;
     mail::Rendered rendered;
     mail::Form form = mail::Form::dot_stuffed;
@@ -110,6 +115,8 @@ class Connection {
   void pump();
   void take_results();
   bool offer_message();
+  void take_messages(Slot& slot, Message* first);
+  mail::RenderInput input_of(const Slot& slot) const;
   void render_slot(Slot& slot, mail::Form form);
   void release(Slot& slot);
   void send_flight();

@@ -151,6 +151,7 @@ class Lane final : public ConnectionOwner {
   // lane_flow.cc: what comes in and what goes out.
   void pull_more();
   uint32_t in_hand_wanted() const;
+  Message* transaction_of(const Connection& connection, Message* first);
   void accept(queue::Lease lease, uint32_t home_worker);
   void content_failed(Message* message, const Error& error);
   void sweep();

@@ -161,11 +161,35 @@ Message* Lane::next_message(Connection& connection) {
     if (lease.attempt <= 1) parts_.counters.queue_time.add(wall_now - lease.accepted_at);
     // Few are left: more are asked for before the turn ends.
     if (ready_.size() + asked_ < in_hand_wanted()) parts_.host.touch(*this);
-    return message;
+    return plain ? message : transaction_of(connection, message);
   }
   bool more_to_pull = outlets_.waiting() > 0 && asked_ == 0 && loading_.empty();
   if (more_to_pull || parts_.host.descriptors_wanted()) parts_.host.touch(*this);
   return nullptr;
+}
+
+// With what may go in the same transaction: recipients of one submitted message, each of which
+// counts for the rate.
+Message* Lane::transaction_of(const Connection& connection, Message* first) {
+  const queue::Lease& lease = first->lease;
+  if (!lease.shares_message || !first->content->same_for_all()) return first;
+  size_t most = smtp::kRecipientsMax;
+  uint32_t seen = connection.peer()->recipients_max;
+  if (seen > 0) most = std::min<size_t>(most, seen);
+  auto goes_with_it = [&](const Message& other) {
+    return other.lease.shares_message && other.lease.batch == lease.batch &&
+           other.lease.accepted_at == lease.accepted_at &&
+           (!other.lease.expires_at.is_set() || other.lease.expires_at > first->started_wall) &&
+           permits_.take_message(first->started_at);
+  };
+  first->next = ready_.take_if(first, goes_with_it, most - 1);
+  for (Message* message = first->next; message != nullptr; message = message->next) {
+    message->started_at = first->started_at;
+    message->started_wall = first->started_wall;
+    if (message->lease.attempt <= 1)
+      parts_.counters.queue_time.add(first->started_wall - message->lease.accepted_at);
+  }
+  return first;
 }
 
 void Lane::on_result(Connection& connection, Message* message, const smtp::RecipientResult& result,

@@ -31,7 +31,7 @@ struct Message {
   WallTime started_wall;
   uint64_t size_bytes = 0;
 
-  Message* next = nullptr;  // of its list
+  Message* next = nullptr;  // of its list, or of its transaction
 };
 
 // First in, first out.
@@ -61,6 +61,30 @@ class MessageList {
     message->next = nullptr;
     --size_;
     return message;
+  }
+  // Takes out those that are wanted, at most so many; strung together by `next`, in their order.
+  template <typename Wanted>
+  Message* take_if(Wanted wanted, size_t messages_max) {
+    Message* taken = nullptr;
+    Message** taken_end = &taken;
+    Message* kept = nullptr;
+    Message** place = &head_;
+    while (*place != nullptr && messages_max > 0) {
+      Message* message = *place;
+      if (!wanted(*message)) {
+        kept = message;
+        place = &message->next;
+        continue;
+      }
+      *place = message->next;
+      if (tail_ == message) tail_ = kept;
+      message->next = nullptr;
+      *taken_end = message;
+      taken_end = &message->next;
+      --size_;
+      --messages_max;
+    }
+    return taken;
   }
 
  private:
@@ -123,6 +147,12 @@ class ReadyQueue {
   void pop(Message* message) {
     Message* popped = list_of(message).pop_front();
     CHECK(popped == message, "only the front of a list may be taken");
+  }
+
+  // Out of those that go with this one's class.
+  template <typename Wanted>
+  Message* take_if(const Message* like, Wanted wanted, size_t messages_max) {
+    return list_of(like).take_if(wanted, messages_max);
   }
 
   // Everything, the plain ones last.

@@ -127,6 +127,8 @@ class Content {
   bool needs_8bit() const { return needs_8bit_; }          // 8BITMIME, RFC 6152: raw messages only
   bool needs_smtputf8() const { return needs_smtputf8_; }  // headers of raw messages only
   bool uses_verp() const { return uses_verp_; }            // rendering needs a VerpKey
+  // Nothing of a recipient stands in it: message and return path may be those of several.
+  bool same_for_all() const { return fields_.empty() && own_slots_ == 0; }
   // The size of the message without its values, to plan with.
   uint64_t literal_bytes() const { return literal_bytes_; }
 

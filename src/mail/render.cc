@@ -31,8 +31,10 @@ class Renderer {
   Renderer(const Content& content, const RenderInput& input, Form form, Scratch& scratch)
       : content_(content), input_(input), form_(form), scratch_(scratch) {
     CHECK(input.message_id_domain.size() <= kDomainMax);
+    CHECK(input.message == 0 || content.same_for_all());
+    uint64_t id = input.message != 0 ? input.message : input.recipient;
     for (size_t i = 0; i < sizeof(scratch.id_); ++i) {
-      scratch.id_[i] = kHexDigits[input.recipient >> (60 - 4 * i) & 15];
+      scratch.id_[i] = kHexDigits[id >> (60 - 4 * i) & 15];
     }
     if (content.uses_verp()) make_token();
   }
@@ -125,6 +127,8 @@ class Renderer {
           break;
         case StepKind::message_id:
           *out_++ = '<';
+          // Batches and recipients are counted apart.
+          if (input_.message != 0) out_ = put("m.", out_);
           out_ = put({scratch_.id_, sizeof(scratch_.id_)}, out_);
           *out_++ = '@';
           out_ = put(input_.message_id_domain, out_);

@@ -36,6 +36,9 @@ enum class Form : uint8_t {
 
 struct RenderInput {
   RecipientId recipient = 0;
+  // Set: one message of several recipients, which its Message-ID names in the recipient's place.
+  // For contents that are same_for_all(): every recipient gets the same bytes.
+  BatchId message = 0;
   CampaignId campaign = 0;
   std::string_view address;  // canonical
   WallTime accepted_at;

@@ -135,6 +135,7 @@ void Home::State::fill(const std::shared_ptr<PullOp>& op, size_t index, Slot slo
     return done();
   }
   lease.content = batch.message->content;
+  lease.shares_message = batch.tally.accepted > 1;
   if (!batch.message->has_inline_content) return done();
   auto add_content = [op, index, done](std::optional<spool::RecordView> view) {
     spool::BatchCommit commit;

@@ -46,6 +46,9 @@ struct Lease {
   BatchId batch = 0;
   TenantId tenant = 0;
   MailClass mail_class = MailClass::bulk;
+  // The batch is one message that was submitted for several recipients: those of them that go to
+  // the same place may share a transaction where its content is the same for all.
+  bool shares_message = false;
   uint32_t attempt = 0;  // the number of this attempt, from 1
   ContentId content{};
   WallTime accepted_at;

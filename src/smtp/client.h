@@ -130,6 +130,7 @@ struct Peer {
   bool helo_only = false;          // EHLO was refused
   bool chunking_failed = false;    // BDAT was offered, tried and not understood
   bool pipelining_failed = false;  // a pipelined command met a reply that suggests so
+  uint32_t recipients_max = 0;     // of one message, as a reply to RCPT showed; 0: not known
 };
 
 class Client {

@@ -40,6 +40,13 @@ bool blames_the_parameters(const Reply& reply) {
   return reply.code == 501 || reply.code == 504 || reply.code == 555;
 }
 
+// RFC 5321 4.5.3.1.10: 452 behind other recipients means "too many", and 552 is to be read as 452,
+// unless the enhanced code says otherwise.
+bool means_too_many_recipients(const Reply& reply) {
+  if (reply.enhanced[0] != 0) return reply.enhanced[1] == 5 && reply.enhanced[2] == 3;
+  return reply.code == 452 || reply.code == 552;
+}
+
 bool equals_ignoring_case(std::string_view a, std::string_view upper) {
   return a.size() == upper.size() &&
          std::equal(a.begin(), a.end(), upper.begin(), [](char x, char y) {
@@ -235,11 +242,12 @@ void Client::on_rcpt(Transaction& t, const Expected& heard, const Reply& reply) 
   } else if (class_of(reply) == ReplyClass::good) {
     ++t.rcpts_accepted;
   } else {
-    // RFC 5321 4.5.3.1.10: 552 behind other recipients means "too many", to be read as 452.
-    bool too_many = reply.code == 552 && heard.command > 0;
+    // No word about this recipient: it goes in the next transaction.
+    bool too_many = t.rcpts_accepted > 0 && means_too_many_recipients(reply);
+    if (too_many) peer_.recipients_max = t.rcpts_accepted;
     bool ours = heard.pipelined && blames_the_sequence(reply);
     if (ours) peer_.pipelining_failed = true;
-    Verdict verdict = too_many ? Verdict::deferred : verdict_of(reply);
+    Verdict verdict = too_many ? Verdict::unsent : verdict_of(reply);
     judge(t, recipient, verdict, Stage::rcpt, keep(reply), ours && verdict == Verdict::refused);
     if (t.unjudged == 0) ++messages_judged_;
   }

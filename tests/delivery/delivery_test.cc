@@ -268,5 +268,98 @@ TEST(Delivery, ATrialShowsTheConversation) {
   EXPECT_TRUE(has("> QUIT"));
 }
 
+std::string content_for_all() {
+  mail::ContentSource source;
+  source.from = "sender@out.example";
+  source.to = "list@out.example";
+  source.subject = "to all";
+  source.text = "the same for everybody\n";
+  auto compiled = mail::compile_content(source);
+  EXPECT_TRUE(compiled.has_value());
+  return *compiled;
+}
+
+TEST(Delivery, OneMessageOfSeveralRecipientsGoesInFewTransactions) {
+  for (auto pipelining : {traffic::Pipelining::across, traffic::Pipelining::off}) {
+    HostBehaviour behaviour;
+    behaviour.on_rcpt = [](const std::string& recipient) {
+      if (recipient.starts_with("user3@")) return "550 5.1.1 nobody";
+      if (recipient.starts_with("user5@")) return "450 4.2.1 later";
+      return "";
+    };
+    SmtpHost host(behaviour);
+    WorldOptions options = to(host);
+    options.content = content_for_all();
+    options.settings.pipelining = pipelining;
+    World world(options);
+    std::vector<std::string> addresses;
+    for (int i = 0; i < 60; ++i)
+      addresses.push_back(address_of(i, i % 2 == 1 ? "a.example" : "b.example"));
+    world.homes().add_message(addresses);
+    ASSERT_TRUE(world.run_dry());
+    EXPECT_EQ(world.count(Outcome::delivered), 58u);
+    for (const Settled& settled : world.settled()) {
+      Outcome expected = settled.address.starts_with("user3@")   ? Outcome::bounced
+                         : settled.address.starts_with("user5@") ? Outcome::deferred
+                                                                 : Outcome::delivered;
+      EXPECT_EQ(settled.report.outcome, expected) << settled.address;
+      EXPECT_GT(settled.report.bytes, 0u);
+    }
+    auto mails = host.mails();
+    EXPECT_LE(mails.size(), 20u);
+    std::vector<std::string> reached;
+    for (const ReceivedMail& mail : mails) {
+      EXPECT_EQ(mail.content, mails[0].content);
+      reached.insert(reached.end(), mail.recipients.begin(), mail.recipients.end());
+    }
+    std::ranges::sort(reached);
+    EXPECT_EQ(reached.size(), 58u);
+    EXPECT_EQ(std::ranges::unique(reached).begin(), reached.end());
+  }
+}
+
+TEST(Delivery, WhatDiffersByRecipientGoesByItself) {
+  SmtpHost host;
+  World world(to(host));
+  std::vector<std::string> addresses;
+  for (int i = 0; i < 12; ++i) addresses.push_back(address_of(i));
+  world.homes().add_message(addresses);
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(host.mail_count(), 12u);
+}
+
+TEST(Delivery, AHostThatTakesFewRecipientsGetsFew) {
+  HostBehaviour behaviour;
+  behaviour.recipients_max = 3;
+  SmtpHost host(behaviour);
+  WorldOptions options = to(host);
+  options.content = content_for_all();
+  options.settings.connections = 1;
+  World world(options);
+  std::vector<std::string> addresses;
+  for (int i = 0; i < 30; ++i) addresses.push_back(address_of(i));
+  world.homes().add_message(addresses);
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::delivered), 30u);
+  EXPECT_EQ(world.count(Outcome::deferred), 0u);
+}
+
+TEST(Delivery, TheRateCountsEveryRecipient) {
+  SmtpHost host;
+  WorldOptions options = to(host);
+  options.content = content_for_all();
+  options.settings.rate = throttle::Rate::per_second(50);
+  options.settings.burst = 5;
+  World world(options);
+  Instant begin = clock_now();
+  std::vector<std::string> addresses;
+  for (int i = 0; i < 40; ++i) addresses.push_back(address_of(i));
+  world.homes().add_message(addresses);
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::delivered), 40u);
+  // 35 beyond the burst take 0.7 s at least.
+  EXPECT_GE((clock_now() - begin).whole_ms(), 600);
+}
+
 }  // namespace
 }  // namespace postring::delivery

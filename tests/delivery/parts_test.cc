@@ -165,5 +165,41 @@ TEST(Judge, TooManyRecipientsIsTemporary) {
   EXPECT_EQ(judge(result, reply, false, retry).outcome, Outcome::bounced);
 }
 
+TEST(ReadyQueue, GivesThoseThatGoTogether) {
+  MessagePool pool;
+  ReadyQueue ready;
+  auto push = [&](uint64_t id, BatchId batch) {
+    queue::Lease lease;
+    lease.id = id;
+    lease.batch = batch;
+    ready.push_back(pool.take(std::move(lease), 0));
+  };
+  for (uint64_t id = 1; id <= 9; ++id) push(id, id % 3);
+  auto taken = [&](BatchId batch, size_t most) {
+    std::vector<RecipientId> ids;
+    auto of_batch = [&](const Message& m) { return m.lease.batch == batch; };
+    Message* next = ready.take_if(ready.front(), of_batch, most);
+    while (Message* message = next) {
+      next = std::exchange(message->next, nullptr);
+      ids.push_back(message->lease.id);
+      pool.give_back(message);
+    }
+    return ids;
+  };
+  using Ids = std::vector<RecipientId>;
+  EXPECT_EQ(taken(0, 2), (Ids{3, 6}));
+  EXPECT_EQ(taken(0, 2), (Ids{9})) << "the last one";
+  EXPECT_EQ(taken(1, 9), (Ids{1, 4, 7}));
+  EXPECT_EQ(taken(1, 9), Ids{});
+  push(10, 1);
+  EXPECT_EQ(ready.size(), 4u);
+  EXPECT_EQ(taken(1, 9), (Ids{10}));
+  EXPECT_EQ(taken(2, 9), (Ids{2, 5, 8}));
+  EXPECT_EQ(ready.size(), 0u);
+  push(11, 1);
+  EXPECT_EQ(ready.front()->lease.id, 11u);
+  EXPECT_EQ(taken(1, 9), (Ids{11}));
+}
+
 }  // namespace
 }  // namespace postring::delivery

@@ -145,6 +145,8 @@ bool SmtpHost::serve_mail(Conversation& c) {
     return true;
   }
   if (command.starts_with("RCPT")) {
+    if (c.recipients.size() >= behaviour_.recipients_max)
+      return c.say("452 4.5.3 too many recipients"), true;
     std::string reply = behaviour_.on_rcpt ? behaviour_.on_rcpt(argument()) : "";
     if (reply.empty() || reply.starts_with("2")) c.recipients.push_back(argument());
     c.say(reply.empty() ? "250 2.1.5 ok" : reply);

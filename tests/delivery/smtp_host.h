@@ -35,6 +35,7 @@ struct HostBehaviour {
   bool stumbles_over_pipelining = false;
   int connections_max = 1'000;              // the greeting is 421 beyond
   int messages_per_connection = 1'000'000;  // 421 to MAIL beyond
+  size_t recipients_max = 1'000;            // of one message, 452 beyond
   // The reply to RCPT, to the end of the content; empty: 250.
   std::function<std::string(const std::string& recipient)> on_rcpt;
   std::function<std::string(const ReceivedMail& mail)> on_content;

@@ -88,29 +88,50 @@ struct World::Worker final : Peers {
 
 // ------------------------------------------------------------------------------------------- homes
 
-void ListHomes::add(const std::string& address, MailClass mail_class, CampaignId campaign,
-                    WallTime expires_at, std::vector<std::string> sources) {
-  std::string domain = address.substr(address.find('@') + 1);
+ListHomes::Destination& ListHomes::destination_at(const std::string& domain) {
   auto [found, added] = destinations_.try_emplace(domain);
-  Destination& destination = found->second;
   if (added) {
-    destination.id = {static_cast<SliceNumber>(worker_),
-                      static_cast<uint32_t>(destinations_.size()), 1};
-    destination.domain = domain;
-    destination.sources = std::move(sources);
+    found->second.id = {static_cast<SliceNumber>(worker_),
+                        static_cast<uint32_t>(destinations_.size()), 1};
+    found->second.domain = domain;
   }
+  return found->second;
+}
+
+queue::Lease ListHomes::lease_for(const std::string& address) {
   queue::Lease lease;
   lease.id = make_recipient_id(static_cast<SliceNumber>(worker_), next_id_++);
-  lease.campaign = campaign;
-  lease.mail_class = mail_class;
+  lease.mail_class = MailClass::bulk;
   lease.attempt = 1;
   lease.content = kContentId;
   lease.accepted_at = clock_wall();
-  lease.expires_at = expires_at;
   lease.bytes = address;
   lease.address_bytes = static_cast<uint32_t>(address.size());
-  domains_[lease.id] = domain;
+  domains_[lease.id] = address.substr(address.find('@') + 1);
+  return lease;
+}
+
+void ListHomes::add(const std::string& address, MailClass mail_class, CampaignId campaign,
+                    WallTime expires_at, std::vector<std::string> sources) {
+  queue::Lease lease = lease_for(address);
+  Destination& destination = destination_at(domains_[lease.id]);
+  if (!sources.empty()) destination.sources = std::move(sources);
+  lease.campaign = campaign;
+  lease.mail_class = mail_class;
+  lease.expires_at = expires_at;
   put(std::move(lease), destination);
+}
+
+void ListHomes::add_message(const std::vector<std::string>& addresses) {
+  WallTime accepted_at = clock_wall();
+  BatchId batch = next_message_++;
+  for (const std::string& address : addresses) {
+    queue::Lease lease = lease_for(address);
+    lease.batch = batch;
+    lease.shares_message = true;
+    lease.accepted_at = accepted_at;
+    put(std::move(lease), destination_at(domains_[lease.id]));
+  }
 }
 
 void ListHomes::put(queue::Lease lease, Destination& destination) {

@@ -38,6 +38,8 @@ class ListHomes final : public Homes {
   void add(const std::string& address, MailClass mail_class = MailClass::bulk,
            CampaignId campaign = 0, WallTime expires_at = {},
            std::vector<std::string> sources = {});
+  // One message for all of them.
+  void add_message(const std::vector<std::string>& addresses);
   void pull(const queue::DestinationId& destination, uint32_t messages, uint64_t bytes,
             std::move_only_function<void(queue::Pulled)> callback) override;
   void settle(RecipientId recipient, queue::Report report) override;
@@ -63,6 +65,8 @@ class ListHomes final : public Homes {
     bool empty() const { return by_class[0].empty() && by_class[1].empty() && by_class[2].empty(); }
   };
 
+  Destination& destination_at(const std::string& domain);
+  queue::Lease lease_for(const std::string& address);
   void put(queue::Lease lease, Destination& destination);
 
   World& world_;
@@ -70,6 +74,7 @@ class ListHomes final : public Homes {
   std::map<std::string, Destination> destinations_;
   std::map<RecipientId, std::string> domains_;
   uint64_t next_id_ = 1;
+  BatchId next_message_ = 1;
 };
 
 class World {

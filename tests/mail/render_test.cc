@@ -227,5 +227,26 @@ TEST(render, attempts_and_scratches_make_no_difference) {
   EXPECT_EQ(join(render(c.content, input, Form::plain, used)), first);
 }
 
+TEST(render, one_message_of_several_recipients_is_the_same_for_all) {
+  ContentSource source = simple();
+  EXPECT_FALSE(compile(source).content.same_for_all());
+  source.text = "no fields";
+  source.subject = "none here either";
+  EXPECT_FALSE(compile(source).content.same_for_all()) << "To: is the recipient's address";
+  source.to = "list@example.com";
+  Compiled c = compile(source);
+  ASSERT_TRUE(c.content.same_for_all());
+  Scratch scratch;
+  RenderInput input = input_for("anna@example.org", "");
+  input.message = input.recipient;
+  std::string first = join(render(c.content, input, Form::plain, scratch));
+  EXPECT_TRUE(first.contains("Message-ID: <m.0003000000001234@mail.example.com>\r\n")) << first;
+  input.recipient = 99;
+  input.address = "bert@example.org";
+  EXPECT_EQ(join(render(c.content, input, Form::plain, scratch)), first);
+  source.return_path = "b+{{verp}}@example.com";
+  EXPECT_FALSE(compile(source).content.same_for_all());
+}
+
 }  // namespace
 }  // namespace postring::mail

@@ -153,6 +153,7 @@ TEST_F(HomeTest, AMessageWithoutACampaignCarriesItsOwn) {
     ASSERT_EQ(pulled.leases.size(), 1u);
     EXPECT_EQ(pulled.leases[0].inline_content(), "the content");
     EXPECT_EQ(pulled.leases[0].values(), "v");
+    EXPECT_FALSE(pulled.leases[0].shares_message) << "it has one recipient";
     rig_.home().give_back(id);
     rig_.restart();
     rig_.turns(3);
@@ -470,6 +471,33 @@ TEST_F(HomeTest, ASliceThatTakesNoMailSaysSo) {
   ASSERT_FALSE(begun.has_value());
   EXPECT_EQ(begun.error(), SubmitError::no_mail);
   EXPECT_TRUE(rig_.home().is_empty());
+}
+
+TEST_F(HomeTest, RecipientsOfOneMessageShareIt) {
+  rig_.start();
+  NewBatch in;
+  in.tenant = 3;
+  in.inline_content = "the content";
+  rig_.turn_until([&] { return rig_.home().begin(in).has_value(); });
+  BatchHandle batch = rig_.home().begin(in).value();
+  for (const char* address : {"a@x.test", "b@x.test", "c@x.test"}) {
+    rig_.append(batch, {.address = address});
+  }
+  rig_.commit(batch);
+  for (int round = 0; round < 2; ++round) {
+    auto offer = rig_.offer_of("x.test");
+    ASSERT_TRUE(offer);
+    Pulled pulled = rig_.pull(offer->id);
+    ASSERT_EQ(pulled.leases.size(), 3u);
+    for (const Lease& lease : pulled.leases) {
+      EXPECT_TRUE(lease.shares_message);
+      EXPECT_EQ(lease.batch, pulled.leases[0].batch);
+      EXPECT_EQ(lease.accepted_at, pulled.leases[0].accepted_at);
+      rig_.home().give_back(lease.id);
+    }
+    rig_.restart();
+    rig_.turns(3);
+  }
 }
 
 }  // namespace

@@ -205,7 +205,7 @@ TEST(ClientBasic, SeveralRecipientsHaveTheirOwnOutcomes) {
                           "DATA\r\n");
   s.hear("250 ok\r\n250 ok\r\n550 5.1.1 no\r\n451 4.7.1 greylisted\r\n552 too many\r\n354 go\r\n");
   EXPECT_EQ(s.results(),
-            (Lines{"1/1 refused rcpt 550", "1/2 deferred rcpt 451", "1/3 deferred rcpt 552"}));
+            (Lines{"1/1 refused rcpt 550", "1/2 deferred rcpt 451", "1/3 unsent rcpt 552"}));
   EXPECT_EQ(s.said(), "{1}.\r\n");
   s.hear("250 ok\r\n");
   EXPECT_EQ(s.results(), Lines{"1/0 accepted done 250 done"});
@@ -248,6 +248,71 @@ TEST(ClientBasic, FlightsLeaveOneAtATime) {
   EXPECT_EQ(s.take(), "") << "the last flight is still being sent";
   s.client.flight_sent();
   EXPECT_EQ(s.take(), "{1}.\r\n");
+}
+
+TEST(ClientBasic, TooManyRecipientsIsNoWordAboutTheRest) {
+  Session s(with(Pipelining::within));
+  s.open();
+  s.offer(1, {"a@b", "b@b", "c@b", "d@b"});
+  s.said();
+  s.hear("250 ok\r\n250 ok\r\n250 ok\r\n452 4.5.3 too many\r\n452 4.2.2 full\r\n354 go\r\n");
+  EXPECT_EQ(s.results(), (Lines{"1/2 unsent rcpt 452", "1/3 deferred rcpt 452"}));
+  EXPECT_EQ(s.client.peer().recipients_max, 2u);
+  EXPECT_EQ(s.said(), "{1}.\r\n");
+  s.hear("250 ok\r\n");
+  EXPECT_EQ(s.results(), (Lines{"1/0 accepted done 250", "1/1 accepted done 250 done"}));
+  s.offer(2, {"a@b"});
+  s.said();
+  s.hear("250 ok\r\n452 4.5.3 too many\r\n503 5.5.1 no recipients\r\n");
+  EXPECT_EQ(s.results(), Lines{"2/0 deferred rcpt 452 done"}) << "it was the first";
+}
+
+TEST(ClientBasic, TheAnswerToTheContentCountsForAllThatWereAccepted) {
+  for (const char* extensions : {"PIPELINING", "PIPELINING,CHUNKING", ""}) {
+    Session s;
+    s.open(extensions);
+    s.offer(1, {"a@b", "b@b", "c@b"});
+    std::string said;
+    for (const char* reply : {"250 ok\r\n", "250 ok\r\n", "550 5.1.1 no\r\n", "250 ok\r\n"}) {
+      said += s.said();
+      s.hear(reply);
+    }
+    EXPECT_EQ(s.results(), Lines{"1/1 refused rcpt 550"});
+    said += s.said();
+    if (std::string_view(extensions).find("CHUNKING") == std::string_view::npos) {
+      s.hear("354 go\r\n");
+      EXPECT_EQ(s.said(), "{1}.\r\n");
+    } else {
+      EXPECT_TRUE(said.ends_with("BDAT 1000 LAST\r\n{1 plain}")) << said;
+    }
+    s.hear("451 4.3.0 later\r\n");
+    EXPECT_EQ(s.results(), (Lines{"1/0 deferred body 451", "1/2 deferred body 451 done"}));
+  }
+}
+
+TEST(ClientBasic, AContentForNobodyIsALoneDot) {
+  Session s;
+  s.open();
+  s.offer(1, {"a@b", "b@b"});
+  s.said();
+  s.hear("250 ok\r\n550 5.1.1 no\r\n450 4.2.1 later\r\n354 go\r\n");
+  EXPECT_EQ(s.results(), (Lines{"1/0 refused rcpt 550", "1/1 deferred rcpt 450 done"}));
+  EXPECT_EQ(s.said(), ".\r\n");
+  s.hear("554 5.5.1 no valid recipients\r\n");
+  EXPECT_EQ(s.results(), Lines{});
+  EXPECT_TRUE(s.client.wants_message());
+}
+
+TEST(ClientBasic, ALostFinalReplyIsAmbiguousForAllThatWereAccepted) {
+  Session s;
+  s.open();
+  s.offer(1, {"a@b", "b@b", "c@b"});
+  s.said();
+  s.hear("250 ok\r\n250 ok\r\n550 5.1.1 no\r\n250 ok\r\n354 go\r\n");
+  s.results();
+  s.said();
+  s.client.lost(0);
+  EXPECT_EQ(s.results(), (Lines{"1/0 ambiguous body 0", "1/2 ambiguous body 0 done"}));
 }
 
 }  // namespace
