@@ -81,6 +81,25 @@ std::vector<LaneStatus> Dispatch::lanes(size_t limit) const {
   return statuses;
 }
 
+std::vector<SourceStatus> Dispatch::sources() const {
+  const State& s = *state_;
+  Instant now = s.parts.loop.now();
+  std::vector<SourceStatus> all;
+  for (size_t i = 0; i < s.config.sources->size(); ++i) {
+    auto number = static_cast<throttle::SourceNumber>(i);
+    const traffic::Source& source = (*s.config.sources)[number];
+    SourceStatus& status = all.emplace_back();
+    status.name = source.name;
+    if (source.address.family != IpAddress::Family::none) status.address = source.address.text();
+    status.ehlo_name = source.ehlo_name;
+    status.stopped = !s.source_states.usable(number, now);
+    if (!status.stopped) continue;
+    status.reason = s.source_states.reason(number, now);
+    status.until = s.parts.loop.wall_now() + (s.source_states.usable_at(number, now) - now);
+  }
+  return all;
+}
+
 Counters Dispatch::counters() const {
   const State& s = *state_;
   Counters counters = s.counters;

@@ -109,6 +109,8 @@ class Dispatch {
                std::move_only_function<void(DestinationStatus)> callback);
   // This worker's lanes, the busiest first, at most `limit`.
   std::vector<LaneStatus> lanes(size_t limit) const;
+  // Every configured source, as this worker finds it.
+  std::vector<SourceStatus> sources() const;
   Counters counters() const;
 
   void attempt(TrialRequest request, std::move_only_function<void(TrialResult)> callback);

@@ -30,6 +30,8 @@ void Lane::add(Outlet outlet, dns::ResolutionPtr resolution, const traffic::Sett
   if (stopping_) return;
   outlet.resolved_until = resolution->expires_at;
   targets_.set(std::move(resolution));
+  // DNS brought an address that does not rest: it is tried now.
+  if (targets_.next_at(parts_.loop.now()) <= parts_.loop.now()) resume_at_ = Instant{};
   if (!(settings == settings_)) {
     settings_ = settings;
     permits_.change(settings_, parts_.loop.now());

@@ -10,8 +10,8 @@
 // front of the queue.
 //
 // A failure before MAIL is the lane's: the address rests and the next one is tried at once; when
-// all rest, the lane is suspended, gives back what it has in hand and tries again later. No
-// recipient gets an outcome from it.
+// all rest, the lane is suspended, gives back what it has in hand and tries again later, or at once
+// when DNS brings another address. No recipient gets an outcome from it.
 #pragma once
 
 #include <cstdint>

@@ -45,6 +45,15 @@ struct LaneStatus {
   Duration rate_period;
 };
 
+struct SourceStatus {
+  std::string name;
+  std::string address;  // empty: the system chooses
+  std::string ehlo_name;
+  bool stopped = false;
+  std::string reason;  // of that
+  WallTime until;      // tried again then
+};
+
 enum class DestinationHold : uint8_t {
   not_offered,  // nothing of it is ready
   resolving,    // DNS has been asked

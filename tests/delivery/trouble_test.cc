@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "io/clock.h"
 #include "world.h"
 
 namespace postring::delivery {
@@ -114,6 +115,27 @@ TEST(DeliveryInTrouble, ASuspendedLaneComesBack) {
   world.homes().add(address_of(1));
   ASSERT_TRUE(world.run_until([&] { return refusing->connections() >= 2; }));
   EXPECT_EQ(world.settled_count(), 0u);
+}
+
+TEST(DeliveryInTrouble, OtherHostsInDnsEndASuspension) {
+  HostBehaviour behaviour;
+  behaviour.greeting = "421 4.3.2 not now";
+  SmtpHost refusing(behaviour);
+  SmtpHost other;
+  WorldOptions options;
+  options.settings = quick_settings();
+  options.routes = {{"*", {refusing.address()}}};
+  World world(options);
+  world.homes().add(address_of(1));
+  // After the second failure it is left alone for two seconds or so.
+  ASSERT_TRUE(world.run_until(
+      [&] { return refusing.connections() == 2 && world.counters().lanes_suspended == 1; }));
+  LaneStatus before = world.dispatch().lanes(1).at(0);
+  world.change_routes({{"*", {other.address()}}});
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::delivered), 1u);
+  EXPECT_LT(clock_wall(), before.until);
+  EXPECT_EQ(refusing.connections(), 2);
 }
 
 TEST(DeliveryInTrouble, A421AfterSoManyMessagesLosesNothing) {

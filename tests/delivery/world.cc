@@ -224,6 +224,15 @@ DispatchConfig World::config() const {
   return config;
 }
 
+void World::change_routes(
+    std::vector<std::pair<std::string, std::vector<SocketAddress>>> routes) {
+  options.routes = std::move(routes);
+  for (auto& worker : workers_) {
+    worker->resolver.reconfigure({}, make_routes(options), dns::AddressFilter({}, {}));
+    worker->dispatch->reconfigure(config());
+  }
+}
+
 void World::turn() {
   for (auto& worker : workers_) {
     std::deque<Job> jobs;

@@ -100,6 +100,8 @@ class World {
   Counters counters();
   static const std::string& content();
   DispatchConfig config() const;
+  // DNS has other answers from now on, and everything is looked up again.
+  void change_routes(std::vector<std::pair<std::string, std::vector<SocketAddress>>> routes);
 
   WorldOptions options;
 
