@@ -130,9 +130,8 @@ def cut_and_count(lab, filesystem):
     twice = [ledger[a] for a in submitter.acknowledged if ledger.get(a, {}).get("accepted", 0) > 1]
     windows = [min((cut - entry["first_ms"] for cut in lab.cuts_ms if cut >= entry["first_ms"]),
                    default=1e12) / 1000 for entry in twice]
-    print(f"power cuts: {CUTS} on {filesystem}, acknowledged: {len(submitter.acknowledged)}, "
-          f"lost: {len(lost)}, duplicates: {len(twice)}, sent at most {max(windows, default=0):.2f} s "
-          "before a cut")
+    print(f"power cuts: {CUTS}, acknowledged: {len(submitter.acknowledged)}, lost: {len(lost)}, "
+          f"duplicates: {len(twice)} within {max(windows, default=0):.2f} s before a cut, on {filesystem}")
     check(not lost, f"lost: {lost[:5]}")
     check(max(windows, default=0) <= WINDOW_S, "a duplicate that no cut explains")
     stats = lab.mxsim.stats()
