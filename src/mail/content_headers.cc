@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "mail/address.h"
 #include "mail/content_builder.h"
 #include "mail/encode.h"
@@ -37,7 +38,7 @@ std::vector<std::string_view> split_mailboxes(std::string_view text) {
   size_t start = 0;
   for (size_t i = 0; i <= text.size(); ++i) {
     bool end = i == text.size();
-    if (!end && quoted && text[i] == '\\') {
+    if (!end && quoted && text[i] == '\\' && i + 1 < text.size()) {
       ++i;
     } else if (!end && text[i] == '"') {
       quoted = !quoted;
@@ -317,6 +318,7 @@ Result<void> ContentBuilder::return_path(std::string_view text, std::string_view
 
 std::string_view ContentBuilder::first_address(std::string_view mailboxes) {
   std::vector<std::string_view> list = split_mailboxes(mailboxes);
+  CHECK(!list.empty());
   return split_mailbox(list.front()).address;
 }
 

@@ -36,6 +36,9 @@ TEST(content, errors_name_the_part_and_the_byte) {
   EXPECT_EQ(with([](auto& s) { s.text = ""; }), "text or html: one is required");
   EXPECT_EQ(with([](auto& s) { s.from = "A <no address>"; }),
             "from, byte 3: 'no address' is no address (byte 2: not allowed before the '@' here)");
+  for (const char* unfinished : {"\"\\", "a@b.example, \"N\\", "\"N\\\" <a@b.example>\\"}) {
+    EXPECT_NE(with([&](auto& s) { s.from = unfinished; }), "") << unfinished;
+  }
   EXPECT_EQ(with([](auto& s) { s.from = "A <x@{{d}}.example>"; }),
             "from, byte 5: in an address a field can stand in an unquoted local part only");
   EXPECT_EQ(with([](auto& s) { s.from = "A <j\xc3\xb6@b.example>"; }),

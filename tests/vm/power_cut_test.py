@@ -21,7 +21,7 @@ from load import Submitter  # noqa: E402
 
 CUTS = int(os.environ.get("CUTS", "5"))
 DISK_MIB = 600
-BOOT_S = 240
+BOOT_S = 480
 harness.DEADLINE_S = 2 * BOOT_S
 # An outcome is on disk `outcome_sync` (5 ms) after it was written; an emulated machine under load takes its
 # time, and this is what may pass between a message's arrival and the end of that sync.
