@@ -254,7 +254,7 @@ void Control::sync_events() {
     events_->sync_soon([this, kept = std::exchange(kept_, {})](bool ok) mutable {
       for (Exporter::Kept& job : kept) job(ok);
       if (ok) return wake_readers();
-      if (!events_->disk_full()) spool_failed();
+      if (!events_->gave_up()) spool_failed();
     });
   });
 }

@@ -62,7 +62,7 @@ class Control {
 
   // Events that would have to wait for room are given up for this life of the process; the next one
   // makes them from the outcomes.
-  void stopping() { events_->give_up_when_full(); }
+  void stopping() { events_->give_up_waiting(); }
 
   // Stopping: the last marks, then both logs.
   void close(Job done);

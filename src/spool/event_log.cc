@@ -24,6 +24,9 @@ static_assert(kEventWriteBytes + kEventEntryMax + kEventHeaderSize < kEventReser
 
 bool is_disk_full(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }
 
+// No file was made, and none was harmed: it can be tried again.
+bool passes(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM; }
+
 }  // namespace
 
 struct EventLog::State {
@@ -47,7 +50,7 @@ struct EventLog::State {
     written.bind<&State::on_written>(this);
     synced.bind<&State::on_synced>(this);
     retention.bind<&State::apply_retention>(this);
-    room_retry.bind<&State::on_room_retry>(this);
+    retry.bind<&State::on_retry>(this);
   }
   ~State() {
     *alive = false;
@@ -66,7 +69,9 @@ struct EventLog::State {
   void on_written(int32_t result);
   void on_synced(int32_t result);
   void on_full();
-  void on_room_retry();
+  void try_later();
+  void give_up();
+  void on_retry();
   void finish(bool ok);
   void fail_all();
   void apply_retention();
@@ -83,6 +88,7 @@ struct EventLog::State {
   bool poisoned = false;
   bool closing = false;
   bool gives_up = false;
+  bool gave_up = false;
   bool waits_for_room = false;
 
   std::deque<Piece> pieces;           // appended since the last block was taken
@@ -97,7 +103,7 @@ struct EventLog::State {
   bool asked = false;
   Completion written, synced;
   Timer retention;
-  Timer room_retry;
+  Timer retry;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 };
 
@@ -215,6 +221,7 @@ void EventLog::State::start_segment(std::string reserved) {
 
 void EventLog::State::on_segment(Segment segment, Result<int, int> made) {
   if (!made && is_disk_full(made.error())) return on_full();
+  if (!made && passes(made.error())) return try_later();
   if (!made) return fail_all();
   file = *made;
   segments.push_back(std::move(segment));
@@ -256,11 +263,20 @@ void EventLog::State::on_full() {
   std::string reserved = set_aside.take();
   if (!reserved.empty()) return start_segment(std::move(reserved));
   waits_for_room = true;
-  if (!gives_up) return loop.timers().arm(room_retry, loop.now() + kEventRoomRetry);
+  try_later();
+}
+
+void EventLog::State::try_later() {
+  if (gives_up) return give_up();
+  loop.timers().arm(retry, loop.now() + kEventRetry);
+}
+
+void EventLog::State::give_up() {
+  gave_up = true;
   fail_all();
 }
 
-void EventLog::State::on_room_retry() {
+void EventLog::State::on_retry() {
   if (file >= 0) return write_rest();
   start_segment({});
 }
@@ -335,12 +351,15 @@ bool EventLog::disk_full() const {
 void EventLog::reserve(uint64_t bytes) {
   if (!state_->closing) state_->set_aside.set_target(bytes);
 }
-void EventLog::give_up_when_full() {
+void EventLog::give_up_waiting() {
   State& s = *state_;
   s.gives_up = true;
-  if (!s.room_retry.armed()) return;
-  s.loop.timers().disarm(s.room_retry);
-  s.fail_all();
+  if (!s.retry.armed()) return;
+  s.loop.timers().disarm(s.retry);
+  s.give_up();
+}
+bool EventLog::gave_up() const {
+  return state_->gave_up;
 }
 uint64_t EventLog::oldest() const {
   const State& s = *state_;
@@ -381,7 +400,7 @@ void EventLog::set_retention(Duration keep, uint64_t keep_bytes) {
 
 void EventLog::close(std::move_only_function<void(bool)> callback) {
   State& s = *state_;
-  give_up_when_full();
+  give_up_waiting();
   sync_soon(std::move(callback));
   s.closing = true;
   s.set_aside.stop();

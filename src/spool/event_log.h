@@ -21,7 +21,8 @@
 //
 // On a full disk the log goes on in segments made of what reserve() set aside. When that is used up
 // it waits: nothing is lost, who asked for a sync is told when there is room again, and disk_full()
-// says so. After any other failed write or sync the log is poisoned: every waiter gets false.
+// says so. It waits, too, while no file can be opened for want of descriptors. After any other
+// failed write or sync the log is poisoned: every waiter gets false.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,7 @@ namespace postring::spool {
 
 constexpr uint32_t kEventEntryMax = 1u << 20;
 constexpr uint64_t kEventBlockBytes = 1u << 20;  // before compression; one larger entry is alone
-constexpr Duration kEventRoomRetry = Duration::seconds(1);  // on a full disk
+constexpr Duration kEventRetry = Duration::seconds(1);  // of what waits
 constexpr uint64_t kEventSegmentBytesDefault = 64u << 20;
 constexpr uint32_t kEventFormatVersion = 1;
 
@@ -82,8 +83,9 @@ class EventLog {
   // Sets space aside for so many bytes of events (as they lie on disk). Cheap; to be said again
   // whenever it changes.
   void reserve(uint64_t bytes);
-  // From now on who would have to wait for room gets false: for the stop.
-  void give_up_when_full();
+  // From now on who would have to wait gets false: for the stop.
+  void give_up_waiting();
+  bool gave_up() const;  // poisoned by that, and by nothing worse
 
   uint64_t oldest() const;  // the first entry that is kept
   uint64_t end() const;     // the cursor behind the last durable entry

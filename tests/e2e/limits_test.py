@@ -2,7 +2,7 @@
 import resource
 import signal
 
-from harness import World, addresses_of, case, check, equal, main, people, wait_until
+from harness import NO_DESCRIPTORS, World, addresses_of, case, check, equal, main, people, wait_until
 
 PROVIDER = """
 [[domain]]
@@ -96,7 +96,7 @@ def few_descriptors_only_slow_it_down():
 pattern = "d{0..299}.example"
 latency_ms = 5
 """, start=False) as world:
-        world.daemon.start(preexec_fn=few)
+        world.daemon.start(preexec_fn=few, env=NO_DESCRIPTORS)
         campaign = world.campaign()
         recipients = people(900, domains=300)
         campaign.start()

@@ -1,8 +1,9 @@
-// The event log on a disk that takes no more: a limit of the file size stands for it, since the
-// kernel answers both alike.
+// The event log on a disk that takes no more, and without descriptors. A limit of the file size
+// stands for the disk: the kernel answers both alike.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -148,7 +149,7 @@ TEST_F(EventLogFullTest, GivesUpAtTheStop) {
   ask();
   while (!log->disk_full()) loop->turn(Instant::never());
   EXPECT_FALSE(answer);
-  log->give_up_when_full();
+  log->give_up_waiting();
   while (!answer) loop->turn(Instant::never());
   EXPECT_FALSE(*answer);
   fill_disk(RLIM_INFINITY);
@@ -156,6 +157,26 @@ TEST_F(EventLogFullTest, GivesUpAtTheStop) {
   // What was told to be durable is there, and nothing of what was given up.
   EXPECT_EQ(log->end(), 2u);
   entries.resize(1);
+  expect_all();
+}
+
+TEST_F(EventLogFullTest, WaitsForADescriptor) {
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  int next = dup(0);
+  close(next);
+  rlimit none = limit;
+  none.rlim_cur = static_cast<rlim_t>(next);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  append();
+  ask();
+  Instant until = loop->now() + Duration::milliseconds(50);
+  while (loop->now() < until) loop->turn(until);
+  EXPECT_FALSE(answer);
+  EXPECT_FALSE(log->poisoned());
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  while (!answer) loop->turn(Instant::never());
+  EXPECT_TRUE(*answer);
   expect_all();
 }
 
