@@ -279,9 +279,10 @@ def submit(campaign, count, first=0, batch=200_000, domains=DOMAINS, more=""):
 class Bench(harness.World):
     """A world whose daemon runs on one CPU and whose hosts only count, on the other."""
 
-    def __init__(self, disk, internet=ONE_SITE, delivery=FAST, workers=1, flags=("--count",), **more):
+    def __init__(self, disk, internet=ONE_SITE, delivery=FAST, workers=1, flags=("--count",),
+                 segment_size="64MiB", **more):
         super().__init__(internet, workers=workers, delivery=delivery, start=False, flags=flags,
-                         spool=disk.spool(), segment_size="64MiB", **more)
+                         spool=disk.spool(), segment_size=segment_size, **more)
         on_cpu(self.mxsim.process.pid, SINK_CPU)
         try:
             self.start()
@@ -300,13 +301,6 @@ class Bench(harness.World):
 
     def cpu(self):
         return cpu_seconds(self.pid)
-
-    def metric(self, name):
-        _, _, text = self.api().raw("GET", "/metrics")
-        for line in text.splitlines():
-            if line.startswith(name):
-                return float(line.split()[-1])
-        raise harness.Failed(f"no metric {name}")
 
     def close(self):
         super().close()
