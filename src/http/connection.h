@@ -25,6 +25,9 @@ namespace postring::http {
 
 class Connection;
 
+// A body that nobody wants is read to its end where that costs no more than this.
+constexpr uint64_t kDropBytesMax = 256 * 1'024;
+
 // What connections of one server share.
 class ConnectionHost {
  public:
@@ -35,6 +38,10 @@ class ConnectionHost {
   virtual std::string_view date() = 0;  // of now, RFC 9110 section 5.6.7
   virtual bool stopping() const = 0;
   virtual void count_request() = 0;
+  virtual void count_answer(uint16_t status) = 0;
+  // Bytes of answers that came to wait for their client (or, negative, do so no more).
+  virtual void count_unread(int64_t bytes) = 0;
+  virtual bool too_much_unread() const = 0;
   // The connection is closed and idle: it may be destroyed in a later turn.
   virtual void on_closed(Connection* connection) = 0;
 };
@@ -97,6 +104,7 @@ class Connection {
   void on_received(int32_t result);
   bool body_too_slow() const;
   bool too_long() const;
+  bool refused_at_once(const ExchangePtr& exchange);
 
   // Answering.
   void read_body(uint64_t bytes_max, std::shared_ptr<BodySink> sink);

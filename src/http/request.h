@@ -57,6 +57,9 @@ struct Limits {
   Duration linger_time = Duration::seconds(1);   // after an answer that ends the connection
   uint32_t receive_bytes = 64 * 1'024;           // a connection's buffer while a body comes in
   uint32_t send_bytes = 1u << 20;  // of a streamed answer, waiting: write() says to stop
+  // Of answers that their clients have not read yet, all connections together: beyond, requests
+  // are answered with 503 until some were.
+  uint64_t unread_bytes = 256u << 20;
 };
 
 }  // namespace postring::http

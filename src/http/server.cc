@@ -59,7 +59,15 @@ struct Server::State final : ConnectionHost, std::enable_shared_from_this<Server
   const Router& router() const override { return router_; }
   const Limits& limits() const override { return limits_; }
   bool stopping() const override { return stopping_; }
-  void count_request() override { ++requests_; }
+  void count_request() override { ++counters_.requests; }
+  void count_answer(uint16_t status) override {
+    if (status / 100 == 4) ++counters_.answers_4xx;
+    if (status / 100 == 5) ++counters_.answers_5xx;
+  }
+  void count_unread(int64_t bytes) override { unread_bytes_ += bytes; }
+  bool too_much_unread() const override {
+    return unread_bytes_ > static_cast<int64_t>(limits_.unread_bytes);
+  }
 
   std::string_view date() override {
     int64_t second = loop_.wall_now().whole_seconds();
@@ -161,7 +169,8 @@ struct Server::State final : ConnectionHost, std::enable_shared_from_this<Server
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> closed_;
   size_t open_ = 0;
-  uint64_t requests_ = 0;
+  ServerCounters counters_;
+  int64_t unread_bytes_ = 0;
   bool stopping_ = false;
   std::function<void()> stopped_;
   Timer patience_;
@@ -183,6 +192,12 @@ void Server::listen(int listener) {
   state_->listeners_.back()->begin();
 }
 
+void Server::set_limits(const Limits& limits) {
+  state_->limits_ = limits;
+  if (state_->stopping_) return;
+  for (auto& listener : state_->listeners_) listener->begin();
+}
+
 void Server::stop(Duration patience, std::function<void()> stopped) {
   state_->stop(patience, std::move(stopped));
 }
@@ -190,8 +205,8 @@ void Server::stop(Duration patience, std::function<void()> stopped) {
 size_t Server::connections() const {
   return state_->open_;
 }
-uint64_t Server::requests() const {
-  return state_->requests_;
+const ServerCounters& Server::counters() const {
+  return state_->counters_;
 }
 
 }  // namespace postring::http

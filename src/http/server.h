@@ -25,6 +25,13 @@
 
 namespace postring::http {
 
+// Since the start.
+struct ServerCounters {
+  uint64_t requests = 0;
+  uint64_t answers_4xx = 0;
+  uint64_t answers_5xx = 0;
+};
+
 class Server {
  public:
   Server(Loop& loop, const Router& router, const Limits& limits);
@@ -34,12 +41,15 @@ class Server {
 
   void listen(int listener);
 
+  // For what begins from now on; nobody is sent away for them.
+  void set_limits(const Limits& limits);
+
   // Stops accepting, closes idle connections, lets requests in flight end (with
   // "Connection: close") but no longer than `patience`, then calls `stopped` once.
   void stop(Duration patience, std::function<void()> stopped);
 
   size_t connections() const;
-  uint64_t requests() const;  // since the start
+  const ServerCounters& counters() const;
 
  private:
   struct State;

@@ -133,7 +133,7 @@ TEST_F(ServerTest, AnswersAndKeepsAlive) {
     EXPECT_EQ(Client::body_of(answer), "hello x");
   }
   EXPECT_EQ(server_->connections(), 1u);
-  EXPECT_EQ(server_->requests(), 3u);
+  EXPECT_EQ(server_->counters().requests, 3u);
 }
 
 TEST_F(ServerTest, PipelinedRequestsAreAnsweredInOrder) {
@@ -400,6 +400,48 @@ TEST_F(ServerTest, ConnectionsHaveALimit) {
   EXPECT_EQ(server_->connections(), 2u);
   a = nullptr;
   EXPECT_EQ(Client::body_of(c.read_answer()), "hello x");
+}
+
+TEST_F(ServerTest, UnreadAnswersHaveALimit) {
+  limits_.unread_bytes = 1u << 20;
+  constexpr size_t kLarge = 32u << 20;  // more than the kernel's buffers hold
+  router_.add(Method::get, "/large", [](const ExchangePtr& exchange) {
+    Response response;
+    response.body = std::string(kLarge, 'x');
+    exchange->respond(std::move(response));
+  });
+  start();
+  auto unread = std::make_unique<Client>(loop_, address_);
+  unread->send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+  while (server_->counters().requests == 0) unread->turn();
+  std::string refused = ask(kGet);
+  EXPECT_TRUE(refused.starts_with("HTTP/1.1 503 ")) << refused;
+  EXPECT_NE(refused.find("Retry-After: 1"), std::string::npos) << refused;
+  EXPECT_EQ(server_->counters().answers_5xx, 1u);
+  EXPECT_EQ(server_->counters().answers_4xx, 0u);
+  EXPECT_EQ(Client::body_of(unread->read_answer()).size(), kLarge);
+  EXPECT_EQ(Client::body_of(ask(kGet)), "hello x");
+  // What is given up counts no more, either.
+  unread->send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+  while (server_->counters().requests < 4) unread->turn();
+  EXPECT_TRUE(ask(kGet).starts_with("HTTP/1.1 503 "));
+  unread = nullptr;
+  while (server_->connections() > 0) loop_.turn(Instant::never());
+  EXPECT_EQ(Client::body_of(ask(kGet)), "hello x");
+}
+
+TEST_F(ServerTest, LimitsCanBeChanged) {
+  limits_.connections = 1;
+  start();
+  Client a(loop_, address_);
+  Client b(loop_, address_);
+  a.send(kGet);
+  b.send(kGet);
+  EXPECT_EQ(Client::body_of(a.read_answer()), "hello x");
+  EXPECT_EQ(server_->connections(), 1u);
+  limits_.connections = 2;
+  server_->set_limits(limits_);
+  EXPECT_EQ(Client::body_of(b.read_answer()), "hello x");
 }
 
 TEST_F(ServerTest, StoppingLetsAnswersOut) {
