@@ -304,6 +304,7 @@ void Api::State::submit_batch(const ApiCall& call) {
   BatchUploadForm form;
   form.format = *format;
   form.gzip = *gzip;
+  form.limits = options.batch;
   form.keyed = !key->empty();
   form.digest_prefix = call.request().path + (*format == BatchFormat::csv ? " csv\n" : " ndjson\n");
   ++uploads;
@@ -443,6 +444,10 @@ void Api::add_routes(http::Router& router) {
 void Api::add_operator_routes(http::Router& router) {
   state_->add(router, true);
 }
+void Api::set_batch_limits(const BatchLimits& limits) {
+  state_->options.batch = limits;
+}
+
 void Api::stop_submission() {
   state_->stopping = true;
 }

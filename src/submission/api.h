@@ -24,6 +24,7 @@ namespace postring::submission {
 
 struct ApiOptions {
   uint32_t uploads_max = 64;  // batches coming in at a time on this worker: beyond, 503
+  BatchLimits batch = {};     // beyond, 413
 };
 
 class Api {
@@ -35,6 +36,9 @@ class Api {
 
   void add_routes(http::Router& router);
   void add_operator_routes(http::Router& router);
+
+  // For batches that begin from now on.
+  void set_batch_limits(const BatchLimits& limits);
 
   // Answers in flight are given, new submissions are refused with 503.
   void stop_submission();

@@ -197,6 +197,12 @@ class BatchWriter {
 constexpr uint32_t kBatchLinesMax = 250'000;
 constexpr uint64_t kBatchBytesMax = 64u << 20;  // after decompression
 
+// What is taken in one batch; at most the above.
+struct BatchLimits {
+  uint32_t lines = kBatchLinesMax;
+  uint64_t bytes = kBatchBytesMax;
+};
+
 // Either a writer, or (the key is known) what was answered before: the API reads the body all the
 // same, and gives the old answer only where the digest is the same.
 struct BatchBegun {

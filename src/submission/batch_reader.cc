@@ -13,8 +13,10 @@ bool is_blank(std::string_view line) {
 
 }  // namespace
 
-BatchReader::BatchReader(BatchFormat format, BatchWriter& writer, WallTime now)
-    : format_(format), writer_(writer), builder_(writer, now) {}
+BatchReader::BatchReader(BatchFormat format, BatchWriter& writer, WallTime now, BatchLimits limits)
+    : format_(format), limits_(limits), writer_(writer), builder_(writer, now) {
+  CHECK(limits.lines <= kBatchLinesMax);
+}
 
 void BatchReader::feed(std::string_view bytes) {
   CHECK(!ended_);
@@ -35,9 +37,9 @@ BatchReader::Progress BatchReader::fail(uint16_t status, std::string_view type,
 
 BatchReader::Progress BatchReader::step(uint32_t lines_max, size_t bytes_max) {
   if (failed_) return Progress::wrong;
-  if (bytes_ > kBatchBytesMax) {
+  if (bytes_ > limits_.bytes) {
     return fail(413, "batch-too-large",
-                "a batch is at most " + std::to_string(kBatchBytesMax) + " bytes; send several");
+                "a batch is at most " + std::to_string(limits_.bytes) + " bytes; send several");
   }
   if (at_start_) {
     std::string_view left(text_);
@@ -137,10 +139,10 @@ BatchReader::Progress BatchReader::read_record(std::string_view record) {
   if (format_ == BatchFormat::csv && !has_header_) {
     return read_header(record) ? Progress::more : Progress::wrong;
   }
-  if (++recipients_ > kBatchLinesMax) {
+  if (++recipients_ > limits_.lines) {
     return fail(
         413, "batch-too-large",
-        "a batch is at most " + std::to_string(kBatchLinesMax) + " recipients; send several");
+        "a batch is at most " + std::to_string(limits_.lines) + " recipients; send several");
   }
   builder_.begin(line_);
   if (format_ == BatchFormat::ndjson) {

@@ -43,7 +43,7 @@ class BatchReader {
   };
 
   // The writer must outlive the reader.
-  BatchReader(BatchFormat format, BatchWriter& writer, WallTime now);
+  BatchReader(BatchFormat format, BatchWriter& writer, WallTime now, BatchLimits limits = {});
 
   void feed(std::string_view bytes);
   void feed_end() { ended_ = true; }
@@ -77,6 +77,7 @@ class BatchReader {
   };
 
   BatchFormat format_;
+  BatchLimits limits_;
   BatchWriter& writer_;
   RecipientBuilder builder_;
   JsonLineReader json_;

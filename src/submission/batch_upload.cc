@@ -33,7 +33,7 @@ BatchUpload::BatchUpload(Slices& slices, http::ExchangePtr exchange, BatchUpload
       exchange_(std::move(exchange)),
       form_(std::move(form)),
       begun_(std::move(begun)) {
-  if (begun_.writer != nullptr) reader_.emplace(form_.format, *begun_.writer, now);
+  if (begun_.writer != nullptr) reader_.emplace(form_.format, *begun_.writer, now, form_.limits);
   if (form_.gzip) gunzip_.emplace();
   digest_.add(form_.digest_prefix);
 }
@@ -44,7 +44,7 @@ void BatchUpload::start() {
     return;
   }
   self_ = shared_from_this();
-  exchange_->receive_body(kBatchBytesMax, shared_from_this());
+  exchange_->receive_body(form_.limits.bytes, shared_from_this());
 }
 
 void BatchUpload::on_body(std::string_view bytes) {
@@ -133,7 +133,7 @@ bool BatchUpload::unpack() {
   unpacked_bytes_ += text.size();
   if (reader_) {
     reader_->feed(text);
-  } else if (unpacked_bytes_ > kBatchBytesMax) {
+  } else if (unpacked_bytes_ > form_.limits.bytes) {
     respond(answer_of({.why = Refusal::key_reused, .detail = "the body is another one"}));
     return false;
   }

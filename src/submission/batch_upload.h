@@ -20,6 +20,7 @@ namespace postring::submission {
 struct BatchUploadForm {
   BatchFormat format = BatchFormat::ndjson;
   bool gzip = false;
+  BatchLimits limits = {};
   bool keyed = false;  // an Idempotency-Key was given: the digest counts
   // What must be the same in a repeat beside the body: the path and the format.
   std::string digest_prefix;

@@ -317,6 +317,20 @@ TEST_F(ApiTest, ABatchTooLargeIsRefused) {
   EXPECT_EQ(parse(client.read_answer()).status, 413);
 }
 
+TEST_F(ApiTest, LimitsOfABatchCanBeSet) {
+  std::string path = "POST /v1/campaigns/" + create() + "/recipients";
+  api_.set_batch_limits({.lines = 10, .bytes = 5'000});
+  EXPECT_TRUE(ask(path, lines(10), kNdjson).has(R"("accepted":10)"));
+  Answered refused = ask(path, lines(11), kNdjson);
+  EXPECT_EQ(refused.status, 413);
+  EXPECT_TRUE(refused.has("at most 10 recipients")) << refused.body;
+  EXPECT_EQ(ask(path, std::string(5'001, ' '), kNdjson).status, 413);
+  std::string packed = gzip(std::string(5'001, ' '));
+  refused = ask(path, packed, kNdjson + "Content-Encoding: gzip\r\n");
+  EXPECT_EQ(refused.status, 413);
+  EXPECT_TRUE(refused.has("at most 5000 bytes")) << refused.body;
+}
+
 TEST_F(ApiTest, AnUnfinishedBatchLeavesNothing) {
   std::string id = create();
   {
