@@ -191,9 +191,20 @@ Slot Home::State::make_batch(BatchId id, CampaignId campaign, TenantId tenant) {
   return at->second;
 }
 
+void Home::State::set_message(Batch& batch, std::unique_ptr<MessageInfo> message) {
+  std::swap(batch.message, message);
+  if (batch.message != nullptr && !batch.message->has_inline_content) {
+    ++message_contents_[batch.message->content];
+  }
+  if (message == nullptr || message->has_inline_content) return;
+  auto counted = message_contents_.find(message->content);
+  if (--counted->second == 0) message_contents_.erase(counted);
+}
+
 void Home::State::forget_batch(Slot slot) {
   Batch& batch = batches_[slot];
   CHECK(batch.open == nullptr);
+  set_message(batch, nullptr);
   uint32_t campaign = batch.campaign;
   batch_slots_.erase(batch.id);
   batches_.give(slot);
@@ -243,6 +254,12 @@ HomeStats Home::State::stats() const {
   stats.deferrals_unwritten = deferrals_unwritten_;
   stats.disk_full = log_->disk_full();
   stats.table_bytes = recipients_.bytes() + destinations_.bytes();
+  const spool::LogCounters& log = log_->counters();
+  stats.bytes_appended = log.bytes_appended;
+  stats.syncs = log.syncs;
+  stats.segments_reclaimed = log.segments_deleted;
+  stats.reclaim_failures = reclaim_failures_;
+  stats.failed = failed_;
   return stats;
 }
 
@@ -325,11 +342,20 @@ Counts Home::campaign_counts(CampaignId campaign) const {
   return state_->campaigns_[known->second].tally.counts();
 }
 
+Counts Home::all_counts() const {
+  Counts counts;
+  for (const auto& [key, number] : state_->campaign_numbers_) {
+    counts += state_->campaigns_[number].tally.counts();
+  }
+  return counts;
+}
+
 bool Home::is_idle(CampaignId campaign) const {
-  auto known = state_->campaign_numbers_.find({campaign, 0});
-  if (known == state_->campaign_numbers_.end()) return true;
-  const CampaignAtHome& at_home = state_->campaigns_[known->second];
-  return at_home.tally.live() == 0 && at_home.open_batches == 0;
+  return state_->is_idle(campaign);
+}
+
+bool Home::needs_content(const ContentId& content) const {
+  return state_->message_contents_.contains(content);
 }
 
 std::optional<BatchStatus> Home::batch(BatchId id) const {

@@ -190,6 +190,11 @@ struct HomeStats {
   uint64_t deferrals_unwritten = 0;  // on a full disk, since the start
   bool disk_full = false;            // submission is refused; outcomes use what was set aside
   uint64_t table_bytes = 0;  // memory of the recipients' table and its indexes
+  uint64_t bytes_appended = 0;    // since the start, as the next two
+  uint64_t syncs = 0;
+  uint64_t segments_reclaimed = 0;
+  uint64_t reclaim_failures = 0;  // in a row: the oldest segment cannot be read or removed
+  bool failed = false;       // the log is poisoned
 };
 
 // Names a batch that was begun. 0 is none.
@@ -213,8 +218,8 @@ class Home {
   void set_event_sink(std::function<void(EventFacts& facts, spool::Position place)> sink);
   // Asked before each event; where it says no, events wait until exported() comes.
   void set_event_room(std::function<bool()> room);
-  // Called when a campaign has nothing waiting or in flight here any more (a hint; it may get new
-  // recipients at once).
+  // Called when is_idle() may have become true of a campaign (a hint; it may get new recipients at
+  // once).
   void set_idle_sink(std::function<void(CampaignId)> sink);
   // Called once when the log failed: sending must stop, no outcome could be kept.
   void set_failure_sink(std::function<void()> sink);
@@ -257,10 +262,15 @@ class Home {
 
   // ---- questions ----
   Counts campaign_counts(CampaignId campaign) const;
-  // Nothing of the campaign waits or is in flight here, and no batch of it is open.
+  // Of everything that is remembered here, messages without a campaign included.
+  Counts all_counts() const;
+  // Nothing of the campaign waits or is in flight here, no batch of it is open, and all events of
+  // it were exported. Where only that is missing, the idle sink is called when it is done.
   bool is_idle(CampaignId campaign) const;
   std::optional<BatchStatus> batch(BatchId id) const;
   std::vector<CampaignId> campaigns() const;
+  // A batch of a message is remembered that refers to this stored content.
+  bool needs_content(const ContentId& content) const;
   // What the commit of a batch kept as its answer; nothing where it is not kept.
   void answer(BatchId id, std::move_only_function<void(std::optional<std::string>)> callback);
   // The live recipients of an address, at most `limit`.

@@ -147,7 +147,7 @@ void Home::State::apply(Ending& ending, spool::Position place) {
   Batch& batch = batches_[recipients_[slot].batch];
   uint32_t campaign = batch.campaign;
   Outcome outcome = *ending.facts.outcome;
-  last_outcome_ = place;
+  last_outcome_ = campaigns_[campaign].last_outcome = place;
   ++unsynced_;
   if (event_sink_) {
     const CampaignInfo* info = campaign_states_.find(campaigns_[campaign].id);
@@ -191,7 +191,38 @@ void Home::State::check_idle(uint32_t number) {
   const CampaignAtHome& campaign = campaigns_[number];
   if (campaign.id == 0 || !idle_sink_) return;
   if (campaign.tally.live() > 0 || campaign.open_batches > 0) return;
-  later([this, id = campaign.id] { idle_sink_(id); });
+  idle_untold_.insert(campaign.id);
+  tell_idle();
+}
+
+bool Home::State::is_idle(CampaignId id) {
+  auto known = campaign_numbers_.find({id, 0});
+  if (known == campaign_numbers_.end()) return true;
+  const CampaignAtHome& campaign = campaigns_[known->second];
+  if (campaign.tally.live() > 0 || campaign.open_batches > 0) return false;
+  if (is_told(campaign)) return true;
+  idle_untold_.insert(id);
+  return false;
+}
+
+// Whether the events of all its outcomes were exported.
+bool Home::State::is_told(const CampaignAtHome& campaign) const {
+  if (!event_sink_) return true;
+  bool old_left = backlog_is_old_ && (!backlog_.empty() || backlog_busy_);
+  return !old_left && exported_ >= std::max(backlog_end_, campaign.last_outcome);
+}
+
+void Home::State::tell_idle() {
+  if (!idle_sink_) return;
+  for (auto id = idle_untold_.begin(); id != idle_untold_.end();) {
+    auto known = campaign_numbers_.find({*id, 0});
+    if (known != campaign_numbers_.end() && !is_told(campaigns_[known->second])) {
+      ++id;
+      continue;
+    }
+    later([this, idle = *id] { idle_sink_(idle); });
+    id = idle_untold_.erase(id);
+  }
 }
 
 // ---- durable, then exported --------------------------------------------------------------------
@@ -238,6 +269,7 @@ bool Home::State::has_event_room() {
 void Home::State::emit_durable() {
   // What was not exported before the start goes first.
   if (!backlog_.empty() || backlog_busy_) return;
+  backlog_is_old_ = false;
   while (!events_.empty() && log_->is_durable(events_.front().place)) {
     if (!has_event_room()) return;
     Event event = std::move(events_.front());
@@ -273,10 +305,14 @@ bool Home::State::export_backlog() {
     if (--work->loading > 0) return;
     later([this, work] {
       for (auto& [facts, place] : work->events) {
-        if (facts.outcome) event_sink_(facts, place);
+        if (facts.outcome) {
+          if (backlog_is_old_) backlog_end_ = place;
+          event_sink_(facts, place);
+        }
         backlog_.pop_front();
       }
       backlog_busy_ = false;
+      if (backlog_.empty() && std::exchange(backlog_is_old_, false)) tell_idle();
       schedule_turn();
     });
   };
@@ -318,6 +354,7 @@ bool Home::State::export_backlog() {
 void Home::State::exported(spool::Position place) {
   exported_ = std::max(exported_, place);
   if (std::exchange(events_blocked_, false)) schedule_turn();
+  if (!idle_untold_.empty()) tell_idle();
 }
 
 }  // namespace postring::queue

@@ -56,7 +56,8 @@ void Home::State::reclaim() {
     unlink_copied();
     return;
   }
-  if (!started_ || closing_ || failed_ || !reclaim_wanted()) return;
+  if (!started_ || closing_ || failed_ || loop_.now() < reclaim_after_) return;
+  if (!reclaim_wanted()) return;
   uint32_t segment = log_->oldest()->sequence;
   if (!reclaim_allowed(segment)) return;
   reclaiming_ = true;
@@ -158,16 +159,23 @@ void Home::State::append_copy(spool::RecordType type, std::string payload) {
 
 void Home::State::scanned(bool ok) {
   if (!ok) {
-    // It is tried again; nothing was unlinked.
-    reclaiming_ = false;
     to_fold_.clear();
     copies_.clear();
     seen_.clear();
-    return;
+    return reclaim_failed();
   }
   scan_done_ = true;
   while (!seen_.empty()) flush_seen(seen_.begin()->first);
   pump_copies();
+}
+
+// It is tried again, later each time; nothing was unlinked.
+void Home::State::reclaim_failed() {
+  reclaiming_ = false;
+  Duration wait = kReclaimRetry;
+  for (uint32_t i = 0; i < reclaim_failures_ && wait < kReclaimRetryMax; ++i) wait = wait + wait;
+  reclaim_after_ = loop_.now() + std::min(wait, kReclaimRetryMax);
+  ++reclaim_failures_;
 }
 
 // Writes copies while there is room, then folds the next recipients, and at the end finishes.
@@ -339,11 +347,14 @@ void Home::State::unlink_copied() {
   unlink_waits_ = false;
   auto live = live_in_segment_.begin();
   if (live != live_in_segment_.end() && live->first <= reclaim_segment_) {
-    reclaiming_ = false;  // one could not be copied: again, later
-    return;
+    return reclaim_failed();  // one could not be copied
   }
-  log_->unlink_oldest(copies_end_, [weak = std::weak_ptr<State*>(self_)](bool) {
-    if (auto self = weak.lock()) (*self)->reclaiming_ = false;
+  log_->unlink_oldest(copies_end_, [weak = std::weak_ptr<State*>(self_)](bool ok) {
+    auto self = weak.lock();
+    if (!self) return;
+    if (!ok) return (*self)->reclaim_failed();
+    (*self)->reclaiming_ = false;
+    (*self)->reclaim_failures_ = 0;
   });
 }
 

@@ -149,8 +149,8 @@ void Home::Replay::describe(Batch& batch, const spool::BatchCommit& record) {
   batch.committed_at = record.committed_at;
   bool has_content = record.content != decltype(record.content){};
   if (record.campaign != 0 && !has_content && record.inline_content.empty()) return;
-  batch.message = std::make_unique<MessageInfo>();
-  MessageInfo& message = *batch.message;
+  auto described = std::make_unique<MessageInfo>();
+  MessageInfo& message = *described;
   message.tenant_name = record.tenant_name;
   std::memcpy(message.content.data(), record.content.data(), record.content.size());
   message.has_inline_content = !record.inline_content.empty();
@@ -159,6 +159,7 @@ void Home::Replay::describe(Batch& batch, const spool::BatchCommit& record) {
     message.retry.retry.push_back(Duration::seconds(static_cast<int64_t>(steps.varint())));
   }
   message.retry.max_age = Duration::seconds(static_cast<int64_t>(record.max_age_s));
+  home_.set_message(batch, std::move(described));
 }
 
 // Takes out what the commit dropped. Where the batch began in a segment that is gone, the first of

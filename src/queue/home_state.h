@@ -12,6 +12,7 @@
 #include <array>
 #include <deque>
 #include <map>
+#include <set>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -54,6 +55,7 @@ struct CampaignAtHome {
   CampaignId id = 0;
   TenantId tenant = 0;  // of a message without a campaign: they have a flow per tenant
   Tally tally;
+  spool::Position last_outcome;  // since the start
   Slot parked = kNoSlot;  // flows that wait for the campaign to run, strung by ring_next
   uint32_t open_batches = 0;
   uint32_t batches = 0;
@@ -162,6 +164,7 @@ class Home::State {
   uint32_t use_campaign(CampaignId id, TenantId tenant);
   void release_campaign(uint32_t number);
   Slot make_batch(BatchId id, CampaignId campaign, TenantId tenant);
+  void set_message(Batch& batch, std::unique_ptr<MessageInfo> message);
   void forget_batch(Slot slot);
   void on_campaign(const CampaignInfo* before, const CampaignInfo& now);
   const RetryOverride* retry_of(const Batch& batch) const;
@@ -236,6 +239,9 @@ class Home::State {
   void exported(spool::Position place);
   void end_flight(Slot slot);
   void check_idle(uint32_t campaign);
+  bool is_idle(CampaignId campaign);
+  bool is_told(const CampaignAtHome& campaign) const;
+  void tell_idle();
 
   // ---- home_query.cc ----
   using LoadCallback = std::move_only_function<void(const Loaded* loaded)>;
@@ -272,6 +278,7 @@ class Home::State {
   void end_damaged(Slot slot);
   void copy_folded(Slot slot, const Loaded& loaded);
   void scanned(bool ok);
+  void reclaim_failed();
   void copy_next();
   void write_snapshot();
   void pump_copies();
@@ -301,6 +308,7 @@ class Home::State {
   std::vector<uint32_t> free_campaigns_;
   SlotTable<Batch, 256> batches_;
   std::map<BatchId, Slot> batch_slots_;
+  std::map<ContentId, uint32_t> message_contents_;  // stored ones: how many batches name them
   SlotTable<Flight, 1'024> flights_;
   std::map<uint32_t, uint64_t> live_in_segment_;  // by base segment
   uint64_t live_units_ = 0;                       // of kSizeUnit, of their records
@@ -350,6 +358,9 @@ class Home::State {
   std::deque<spool::Position> backlog_;
   std::deque<spool::Position> overflow_;  // behind events_; become the backlog after those
   bool backlog_busy_ = false;
+  bool backlog_is_old_ = true;       // of before the start: whose outcomes they are is not known
+  spool::Position backlog_end_;      // the last of these that the sink was given
+  std::set<CampaignId> idle_untold_;  // idle but for events that are not exported
   uint64_t unsynced_ = 0;
   bool sync_running_ = false;
   spool::Position last_outcome_;  // written
@@ -363,6 +374,8 @@ class Home::State {
   std::deque<RecipientId> to_fold_;
   bool folding_ = false;
   bool unlink_waits_ = false;
+  uint32_t reclaim_failures_ = 0;  // in a row
+  Instant reclaim_after_;
   std::map<CampaignId, std::string> seen_;
   spool::Position copies_end_;
 

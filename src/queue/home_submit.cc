@@ -57,12 +57,13 @@ Result<BatchHandle, SubmitError> Home::State::begin(const NewBatch& in) {
     if (info == nullptr || !in.sources.empty()) open.sources = in.sources;
     if (info == nullptr || !in.retry.retry.empty()) open.retry.retry = in.retry.retry;
     if (info == nullptr || in.retry.max_age.us > 0) open.retry.max_age = in.retry.max_age;
-    batch.message = std::make_unique<MessageInfo>();
-    batch.message->tenant_name = in.tenant_name;
-    batch.message->content = in.content;
-    batch.message->has_inline_content = !in.inline_content.empty();
-    batch.message->sources = source_sets_.number_of(open.sources);
-    batch.message->retry = open.retry;
+    auto message = std::make_unique<MessageInfo>();
+    message->tenant_name = in.tenant_name;
+    message->content = in.content;
+    message->has_inline_content = !in.inline_content.empty();
+    message->sources = source_sets_.number_of(open.sources);
+    message->retry = open.retry;
+    set_message(batch, std::move(message));
   }
   open.source_set = source_sets_.number_of(open.sources);
   ++campaigns_[batch.campaign].open_batches;

@@ -32,6 +32,10 @@ constexpr Duration kExpirySweep = Duration::seconds(15);  // between two looks f
 constexpr Duration kHousekeeping = Duration::seconds(1);
 constexpr Duration kForgetting = Duration::minutes(1);  // between two looks for what ended long ago
 
+// Where the oldest segment cannot be read: until the next try, doubled with each up to the longest.
+constexpr Duration kReclaimRetry = Duration::seconds(2);
+constexpr Duration kReclaimRetryMax = Duration::minutes(10);
+
 // Finished batches of messages without a campaign are remembered for questions this long.
 constexpr Duration kMessageBatchKept = Duration::minutes(10);
 constexpr size_t kMessageBatchesKeptMax = 100'000;

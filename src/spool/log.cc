@@ -111,6 +111,7 @@ Position Log::State::put(RecordType type, std::string_view payload) {
   write_record(stage(size), segment.seed, segment.end, type, payload);
   segment.end += size;
   ++segment.records;
+  counters.bytes_appended += size;
   appended = segment.stream_end();
   return position;
 }
@@ -248,6 +249,7 @@ void Log::State::start_sync() {
 void Log::State::on_synced(int32_t result) {
   if (result < 0) return poison("a sync", -result);
   durable = sync_upto;
+  ++counters.syncs;
   finish_waiters();
   if (!is_poisoned) pump();
   try_close();
@@ -305,6 +307,8 @@ const Recovery& Log::recovery() const { return state_->recovery; }
 Result<Position, AppendError> Log::append(RecordType type, std::string_view payload, Room room) {
   return state_->append(type, payload, room);
 }
+
+const LogCounters& Log::counters() const { return state_->counters; }
 
 Result<void, AppendError> Log::check_room(uint64_t bytes, Room room) const {
   return state_->refuse(bytes, room);

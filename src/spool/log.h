@@ -107,6 +107,13 @@ struct SegmentInfo {
   bool sealed = false;  // nothing more is appended to it, and it is durable as a whole
 };
 
+// Since the log was opened.
+struct LogCounters {
+  uint64_t bytes_appended = 0;  // of records
+  uint64_t syncs = 0;
+  uint64_t segments_deleted = 0;
+};
+
 class Log {
  public:
   // Blocks while it reads; not for a worker that sends. The error names the file and what is wrong.
@@ -117,6 +124,7 @@ class Log {
   Log& operator=(const Log&) = delete;
 
   const Recovery& recovery() const;
+  const LogCounters& counters() const;
 
   // At once or not at all. The payload is copied and may be a view that read() gave.
   Result<Position, AppendError> append(RecordType type, std::string_view payload, Room room);

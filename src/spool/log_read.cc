@@ -296,6 +296,7 @@ void Log::State::on_unlinked(bool ok, std::move_only_function<void(bool)> done) 
     Segment& oldest = segments.front();
     if (oldest.file >= 0) close_descriptor(oldest.file);
     segments.pop_front();
+    ++counters.segments_deleted;
     spares->poke();
     tell_room();
   }

@@ -157,6 +157,7 @@ struct Log::State {
   std::shared_ptr<State*> self;
 
   Recovery recovery;
+  LogCounters counters;
   std::deque<Segment> segments;  // with records, by sequence; the last may be the active one
   std::unique_ptr<Spares> spares;
 

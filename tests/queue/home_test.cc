@@ -1,6 +1,8 @@
 // One home, from submission to the last outcome, through restarts.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "rig.h"
 
 namespace postring::queue {
@@ -129,42 +131,6 @@ TEST_F(HomeTest, ALeaseCarriesWhatSendingNeeds) {
   EXPECT_EQ(event.reply.code, 250);
   EXPECT_EQ(rig_.idle, std::vector<CampaignId>{2});
   EXPECT_TRUE(rig_.find("a@x.test").empty());
-}
-
-TEST_F(HomeTest, AMessageWithoutACampaignCarriesItsOwn) {
-  rig_.start();
-  NewBatch in;
-  in.tenant = 3;
-  in.tenant_name = "acme";
-  in.mail_class = MailClass::transactional;
-  in.inline_content = "the content";
-  in.sources = {"s9"};
-  in.retry.retry = {Duration::seconds(50)};
-  rig_.turn_until([&] { return rig_.home().begin(in).has_value(); });
-  BatchHandle batch = rig_.home().begin(in).value();
-  RecipientId id = rig_.append(batch, {.address = "a@x.test", .values = "v"});
-  rig_.commit(batch);
-  for (int round = 0; round < 2; ++round) {
-    auto offer = rig_.offer_of("x.test");
-    ASSERT_TRUE(offer);
-    EXPECT_TRUE(offer->transactional);
-    EXPECT_EQ(offer->sources, std::vector<std::string>{"s9"});
-    Pulled pulled = rig_.pull(offer->id);
-    ASSERT_EQ(pulled.leases.size(), 1u);
-    EXPECT_EQ(pulled.leases[0].inline_content(), "the content");
-    EXPECT_EQ(pulled.leases[0].values(), "v");
-    EXPECT_FALSE(pulled.leases[0].shares_message) << "it has one recipient";
-    rig_.home().give_back(id);
-    rig_.restart();
-    rig_.turns(3);
-  }
-  rig_.pull(rig_.offer_of("x.test")->id);
-  rig_.settle(id, Outcome::deferred);
-  rig_.wait_for_events(1);
-  Duration wait = rig_.events[0].next_attempt - rig_.events[0].logged;
-  EXPECT_GE(wait, Duration::seconds(45));
-  EXPECT_LE(wait, Duration::seconds(55));
-  EXPECT_EQ(rig_.events[0].tenant_name, "acme");
 }
 
 TEST_F(HomeTest, ARetryComesAtItsTimeAlsoAfterARestartAndFromTheSameSource) {
@@ -473,31 +439,80 @@ TEST_F(HomeTest, ASliceThatTakesNoMailSaysSo) {
   EXPECT_TRUE(rig_.home().is_empty());
 }
 
-TEST_F(HomeTest, RecipientsOfOneMessageShareIt) {
+TEST_F(HomeTest, IdleOnlyWhenTheEventsAreExported) {
+  rig_.exports = false;
+  rig_.campaign(1, CampaignState::running);
   rig_.start();
-  NewBatch in;
-  in.tenant = 3;
-  in.inline_content = "the content";
-  rig_.turn_until([&] { return rig_.home().begin(in).has_value(); });
-  BatchHandle batch = rig_.home().begin(in).value();
-  for (const char* address : {"a@x.test", "b@x.test", "c@x.test"}) {
-    rig_.append(batch, {.address = address});
+  RecipientId id = rig_.submit(1, {{.address = "a@x.test"}})[0];
+  rig_.pull(rig_.offer_of("x.test")->id);
+  rig_.settle(id, Outcome::delivered);
+  rig_.wait_for_events(1);
+  rig_.turns(10);
+  EXPECT_FALSE(rig_.home().is_idle(1));
+  EXPECT_EQ(rig_.idle, std::vector<CampaignId>{});
+  rig_.home().exported(rig_.last_event);
+  rig_.turns(3);
+  EXPECT_TRUE(rig_.home().is_idle(1));
+  EXPECT_EQ(rig_.idle, std::vector<CampaignId>{1});
+
+  // After a start, what was not exported before is waited for, too.
+  spool::Position exported = rig_.last_event;
+  id = rig_.submit(1, {{.address = "b@x.test"}})[0];
+  rig_.pull(rig_.offer_of("x.test")->id);
+  rig_.settle(id, Outcome::delivered);
+  rig_.wait_for_events(2);
+  rig_.close();
+  rig_.options.exported = exported;
+  rig_.events.clear();
+  rig_.idle.clear();
+  rig_.start();
+  EXPECT_FALSE(rig_.home().is_idle(1));
+  rig_.wait_for_events(1);
+  rig_.turns(10);
+  EXPECT_FALSE(rig_.home().is_idle(1));
+  EXPECT_EQ(rig_.idle, std::vector<CampaignId>{});
+  rig_.home().exported(rig_.last_event);
+  rig_.turns(3);
+  EXPECT_TRUE(rig_.home().is_idle(1));
+  EXPECT_EQ(rig_.idle, std::vector<CampaignId>{1});
+}
+
+TEST_F(HomeTest, ASegmentThatCannotBeReadIsLeftAloneLongerEachTime) {
+  rig_.campaign(1, CampaignState::running);
+  rig_.start();
+  std::vector<To> to;
+  for (int i = 0; i < 300; ++i) {
+    to.push_back({.address = "u" + std::to_string(i) + "@x.test", .values = std::string(600, 'v')});
   }
-  rig_.commit(batch);
-  for (int round = 0; round < 2; ++round) {
-    auto offer = rig_.offer_of("x.test");
-    ASSERT_TRUE(offer);
-    Pulled pulled = rig_.pull(offer->id);
-    ASSERT_EQ(pulled.leases.size(), 3u);
-    for (const Lease& lease : pulled.leases) {
-      EXPECT_TRUE(lease.shares_message);
-      EXPECT_EQ(lease.batch, pulled.leases[0].batch);
-      EXPECT_EQ(lease.accepted_at, pulled.leases[0].accepted_at);
-      rig_.home().give_back(lease.id);
+  std::vector<RecipientId> ids = rig_.submit(1, to);
+  size_t settled = 0;
+  while (settled < ids.size()) {
+    for (const Lease& lease : rig_.pull(rig_.offer_of("x.test")->id).leases) {
+      rig_.settle(lease.id, Outcome::delivered);
+      ++settled;
     }
-    rig_.restart();
-    rig_.turns(3);
   }
+  rig_.wait_for_events(ids.size());
+  rig_.restart();
+  ASSERT_GT(rig_.home().stats().segments, 2u);
+  std::vector<std::filesystem::path> segments;
+  for (const auto& entry : std::filesystem::directory_iterator(rig_.folder())) {
+    if (entry.path().extension() == ".seg") segments.push_back(entry.path());
+  }
+  std::ranges::sort(segments);
+  ASSERT_FALSE(segments.empty());
+  std::filesystem::path aside = segments.front();
+  aside += ".aside";
+  std::filesystem::rename(segments.front(), aside);
+  uint64_t before = rig_.home().stats().segments;
+  for (int second = 0; second < 60; ++second) rig_.pass(Duration::seconds(1));
+  EXPECT_GE(rig_.home().stats().reclaim_failures, 3u);
+  EXPECT_LE(rig_.home().stats().reclaim_failures, 6u);
+  EXPECT_EQ(rig_.home().stats().segments, before);
+  std::filesystem::rename(aside, segments.front());
+  for (int minute = 0; minute < 3; ++minute) rig_.pass(Duration::minutes(1));
+  rig_.turn_until([&] { return rig_.home().stats().segments < before; });
+  EXPECT_EQ(rig_.home().stats().reclaim_failures, 0u);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -13,31 +12,11 @@
 #include <vector>
 
 #include "io/clock.h"
-#include "io/loop.h"
-#include "io/ring.h"
 #include "queue/home.h"
+#include "rig_base.h"
 #include "test_clock.h"
 
 namespace postring::queue {
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "postring-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) std::abort();
-    path_ = pattern;
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 constexpr SliceNumber kTestSlice = 5;
 
@@ -54,9 +33,7 @@ struct To {
 class HomeRig {
  public:
   explicit HomeRig(std::string folder) : folder_(std::move(folder)) {
-    auto ring = Ring::create();
-    if (!ring) std::abort();
-    loop_ = std::make_unique<Loop>(std::move(*ring), 7);
+    loop_ = make_loop(7);
     options.slice = kTestSlice;
     options.segment_bytes = 64 * 1'024;
     options.reserve_segments = 1;

@@ -1,46 +1,18 @@
-// What the tests of this folder share: a temporary folder, a loop, a log in it, and turning the
-// loop until something is so.
+// What the tests of this folder share: a log in a temporary folder, and turning its loop until
+// something is so.
 #pragma once
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "io/loop.h"
-#include "io/ring.h"
+#include "rig_base.h"
 #include "spool/log.h"
 
 namespace postring::spool {
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "postring-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) std::abort();
-    path_ = pattern;
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-inline std::unique_ptr<Loop> make_loop(uint64_t seed = 1) {
-  auto ring = Ring::create();
-  if (!ring) std::abort();
-  return std::make_unique<Loop>(std::move(*ring), seed);
-}
 
 // Turns until the condition holds; gives up after 20 s, which fails the test.
 inline void turn_until(Loop& loop, const std::function<bool()>& condition) {
