@@ -20,8 +20,11 @@ constexpr unsigned kCompletionEntries = 2 * kRingOperationsMax;
 constexpr unsigned kHelperThreadsMax = 4;
 
 // user_data is the completion's address (it cannot go while the operation runs, io/completion.h),
-// or one of these, which no address can be.
-enum Tag : uint64_t { kIgnored = 0, kWoken = 1, kBellRead = 2, kBellFailed = 3 };
+// or one of these, which no address can be, or the address of the ring that was to be woken with
+// kBellMark in it.
+enum Tag : uint64_t { kIgnored = 0, kWoken = 1, kBellRead = 2 };
+constexpr uint64_t kBellMark = 1;
+static_assert(alignof(Completion) > kBellMark);
 
 class LinuxRing final : public Ring {
  public:
@@ -115,12 +118,14 @@ class LinuxRing final : public Ring {
     // A callback that fills the submission queue collects completions meanwhile: those are for the
     // next call.
     for (const Completed& done : completed) {
-      if (done.user_data > kBellFailed) {
+      if (done.user_data <= kBellRead) {
+        if (done.user_data == kBellRead) read_bell();
+      } else if ((done.user_data & kBellMark) != 0) {
+        on_bell_failed(done.user_data - kBellMark, done.result);
+      } else {
         --in_flight_;
         ++count;
         reinterpret_cast<Completion*>(done.user_data)->finish(done.result);
-      } else if (done.user_data == kBellRead) {
-        read_bell();
       }
     }
     completed.clear();
@@ -140,7 +145,7 @@ class LinuxRing final : public Ring {
     io_uring_sqe* sqe = from.next_entry();
     io_uring_prep_msg_ring(sqe, ring_.ring_fd, 0, kWoken, 0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    io_uring_sqe_set_data64(sqe, kBellFailed);
+    io_uring_sqe_set_data64(sqe, reinterpret_cast<uint64_t>(this) | kBellMark);
   }
 
   size_t in_flight() const override { return in_flight_; }
@@ -177,6 +182,13 @@ class LinuxRing final : public Ring {
 
   Scratch& scratch_of(const io_uring_sqe* sqe) {
     return scratch_[static_cast<size_t>(sqe - ring_.sq.sqes)];
+  }
+
+  // The other ring's completion queue had no room: whoever sleeps there must not miss what was
+  // posted. Where its descriptor is gone, so is the ring.
+  static void on_bell_failed(uint64_t ring, int32_t result) {
+    if (result == -EBADF || result == -EBADFD) return;
+    reinterpret_cast<LinuxRing*>(ring)->wake();
   }
 
   void read_bell() {
