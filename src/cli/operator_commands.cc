@@ -46,9 +46,11 @@ int show_status(const ServerOptions& options) {
     say_divert(status);
     JsonView totals = status.at("totals");
     auto total = [&](std::string_view name) { return grouped(totals.number(name)); };
-    fmt::print("waiting {}, in flight {}\n", total("waiting"), total("in_flight"));
-    fmt::print("since the start: delivered {}, deferred {}, bounced {}, expired {}\n",
-               total("delivered"), total("deferred"), total("bounced"), total("expired"));
+    fmt::print("accepted {}: waiting {}, in flight {}, delivered {}, bounced {}, expired {}, "
+               "cancelled {}\n",
+               total("accepted"), total("waiting"), total("in_flight"), total("delivered"),
+               total("bounced"), total("expired"), total("cancelled"));
+    fmt::print("attempts that were deferred: {}\n", total("deferred"));
     JsonView spool = status.at("spool");
     if (spool.has("dir")) {
       std::string state = spool.text("state");

@@ -58,6 +58,10 @@ Refused refused(queue::SubmitError error) {
   return refused(Refusal::failed, "the spool cannot be written");
 }
 
+Refused content_going() {
+  return refused(Refusal::busy, "this content is just being removed: try again");
+}
+
 submission::Counts to_api(const queue::Counts& counts) {
   submission::Counts result;
   result.accepted = counts.accepted;
@@ -110,7 +114,14 @@ reporting::Metrics metrics_of(Worker& worker) {
     in_flight += stats.leased;
     waiting += stats.recipients - stats.leased;
     bytes += stats.bytes_on_disk;
+    metrics.add(Counter::spool_bytes_written, stats.bytes_appended);
+    metrics.add(Counter::spool_commits, stats.syncs);
+    metrics.add(Counter::spool_segments_reclaimed, stats.segments_reclaimed);
   }
+  http::ServerCounters http = worker.http_counters();
+  metrics.add(Counter::http_requests, http.requests);
+  metrics.add(Counter::http_errors_4xx, http.answers_4xx);
+  metrics.add(Counter::http_errors_5xx, http.answers_5xx);
   metrics.set(Gauge::recipients_waiting, waiting);
   metrics.set(Gauge::recipients_in_flight, in_flight);
   metrics.set(Gauge::spool_bytes, bytes);

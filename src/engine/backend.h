@@ -62,7 +62,11 @@ class EngineBackend final : public submission::Backend {
   bool knows_sources(const std::vector<std::string>& names) const;
 
   Worker& worker_;
+  size_t waiting_readers_ = 0;
 };
+
+// Readers of events that wait for new ones, on one worker: beyond, 503.
+constexpr size_t kWaitingReadersMax = 1'000;
 
 // ---- what the parts share -----------------------------------------------------------------------
 
@@ -72,6 +76,9 @@ TenantId tenant_filter(const submission::Caller& caller);
 submission::Refused refused(submission::Refusal why, std::string detail);
 submission::Refused refused(RegistryError error, std::string_view what);
 submission::Refused refused(queue::SubmitError error);
+
+// The content is just being removed, as nothing referred to it.
+submission::Refused content_going();
 
 submission::Counts to_api(const queue::Counts& counts);
 

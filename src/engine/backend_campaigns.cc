@@ -78,12 +78,15 @@ void EngineBackend::create_campaign(const Caller& caller, const submission::Idem
   asked.start_at = campaign.start_at;
   asked.idempotency_key = key.key;
   asked.digest = key.digest;
+  ContentUse::Hold held = worker_.content_use().hold(asked.content);
+  if (held == nullptr) return answer(std::unexpected(content_going()));
   // Nothing may refer to a content that is not durable.
   worker_.loop().offload().run(
       [store = worker_.content_store(), id = asked.content, bytes = std::move(campaign.content)] {
         return store.store(id, bytes);
       },
-      [this, asked = std::move(asked), answer = std::move(answer)](Result<void> stored) mutable {
+      [this, held = std::move(held), asked = std::move(asked),
+       answer = std::move(answer)](Result<void> stored) mutable {
         if (!stored) {
           return answer(std::unexpected(refused(Refusal::failed, stored.error().message)));
         }
@@ -92,7 +95,7 @@ void EngineBackend::create_campaign(const Caller& caller, const submission::Idem
             [asked = std::move(asked)](Worker& there, auto reply) mutable {
               there.shared().control->registry().create(std::move(asked), std::move(reply));
             },
-            [answer = std::move(answer)](CampaignResult created) mutable {
+            [held = std::move(held), answer = std::move(answer)](CampaignResult created) mutable {
               if (!created) {
                 return answer(std::unexpected(refused(created.error(), "campaign")));
               }

@@ -88,9 +88,10 @@ class MessageIntake : public std::enable_shared_from_this<MessageIntake> {
         return refuse(refused(Refusal::invalid, "there is no such content"));
       }
       content_ = *id;
-      return submit();
+      return hold_content() ? submit() : refuse(content_going());
     }
     if (message_.content.size() <= queue::kInlineContentMax) return submit();
+    if (!hold_content()) return refuse(content_going());
     worker_.loop().offload().run(
         [store = worker_.content_store(), id = content_, bytes = message_.content] {
           return store.store(id, bytes);
@@ -101,7 +102,13 @@ class MessageIntake : public std::enable_shared_from_this<MessageIntake> {
         });
   }
 
+  bool hold_content() {
+    held_ = worker_.content_use().hold(content_);
+    return held_ != nullptr;
+  }
+
   void submit() {
+    if (worker_.short_of_space()) return refuse(refused(queue::SubmitError::disk_full));
     queue::NewBatch batch;
     batch.campaign = message_.campaign;
     batch.tenant = caller_.tenant;
@@ -125,6 +132,7 @@ class MessageIntake : public std::enable_shared_from_this<MessageIntake> {
     queue::Home::CommitInput input;
     input.digest = key_.digest;
     input.answer = encode_accepted(accepted_);
+    commit_began_ = worker_.loop().now();
     worker_.intake().commit(
         *handle, std::move(input),
         [self = shared_from_this()](Result<queue::Committed, queue::SubmitError> committed) {
@@ -161,8 +169,9 @@ class MessageIntake : public std::enable_shared_from_this<MessageIntake> {
   void on_committed(Result<queue::Committed, queue::SubmitError> committed) {
     if (!committed && worker_.stopping()) return refuse(refused(Refusal::stopping, "stopping"));
     if (!committed) return refuse(refused(committed.error()));
-    worker_.exporter().metrics().add(reporting::Counter::recipients_accepted,
-                                     accepted_.recipients.size());
+    reporting::Metrics& metrics = worker_.exporter().metrics();
+    metrics.observe(reporting::Histogram::commit, worker_.loop().now() - commit_began_);
+    metrics.add(reporting::Counter::recipients_accepted, accepted_.recipients.size());
     tell_registry({true, key_.digest, encode_accepted(accepted_), accepted_.batch},
                   [self = shared_from_this()] { self->answer_(std::move(self->accepted_)); });
   }
@@ -187,7 +196,9 @@ class MessageIntake : public std::enable_shared_from_this<MessageIntake> {
   submission::NewMessage message_;
   Answer<submission::MessageAccepted> answer_;
   queue::ContentId content_{};
+  ContentUse::Hold held_;  // until it is durable at its home
   submission::MessageAccepted accepted_;
+  Instant commit_began_;
   bool begun_ = false;
   int waits_ = 0;
 };

@@ -209,13 +209,22 @@ void EngineBackend::get_batch(const Caller& caller, BatchId id,
 
 void EngineBackend::read_events(const Caller& caller, submission::EventQuery query,
                                 Answer<submission::EventPage> answer) {
+  bool waits = query.wait > Duration{};
+  if (waits && waiting_readers_ >= kWaitingReadersMax) {
+    return answer(std::unexpected(refused(Refusal::busy, "too many wait for events already")));
+  }
+  waiting_readers_ += waits ? 1 : 0;
   worker_.ask(
       kControlWorker,
       [tenant = tenant_filter(caller), query = std::move(query)](Worker& there,
                                                                  auto reply) mutable {
         there.shared().control->read_events(tenant, std::move(query), std::move(reply));
       },
-      std::move(answer));
+      [this, waits, answer = std::move(answer)](
+          Result<submission::EventPage, submission::Refused> page) mutable {
+        waiting_readers_ -= waits ? 1 : 0;
+        answer(std::move(page));
+      });
 }
 
 }  // namespace postring::engine

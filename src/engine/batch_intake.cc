@@ -38,6 +38,7 @@ BatchIntake::BatchIntake(Worker& worker, queue::CampaignInfo campaign, std::stri
 BatchIntake::~BatchIntake() = default;
 
 Result<void, queue::SubmitError> BatchIntake::open() {
+  if (worker_.short_of_space()) return std::unexpected(queue::SubmitError::disk_full);
   queue::NewBatch batch;
   batch.campaign = campaign_.id;
   batch.tenant = campaign_.tenant;
@@ -58,6 +59,10 @@ void BatchIntake::append(const submission::NewRecipient& recipient) {
   CHECK(!committing_);
   // A batch that has failed takes the rest of its lines to answer once, at its commit.
   if (failure_) return;
+  if (worker_.short_of_space()) {
+    failure_ = queue::SubmitError::disk_full;
+    return;
+  }
   try_append(recipient);
 }
 
@@ -132,6 +137,7 @@ void BatchIntake::on_admitted(Result<Admitted, RegistryError> admitted) {
   result_.duplicate = input.duplicates;
   result_.accepted = worker_.intake().appended(handle_) - input.duplicates;
   input.answer = encode_batch_answer(result_);
+  commit_began_ = worker_.loop().now();
   worker_.intake().commit(
       handle_, std::move(input),
       [self = shared_from_this()](Result<queue::Committed, queue::SubmitError> committed) {
@@ -144,6 +150,7 @@ void BatchIntake::on_committed(Result<queue::Committed, queue::SubmitError> comm
   if (!committed) return refuse(refusal_of(committed.error()));
   using reporting::Counter;
   reporting::Metrics& metrics = worker_.exporter().metrics();
+  metrics.observe(reporting::Histogram::commit, worker_.loop().now() - commit_began_);
   metrics.add(Counter::recipients_accepted, result_.accepted);
   metrics.add(Counter::recipients_duplicate, result_.duplicate);
   metrics.add(Counter::recipients_rejected, result_.rejected);

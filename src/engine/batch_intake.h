@@ -64,6 +64,7 @@ class BatchIntake : public std::enable_shared_from_this<BatchIntake> {
 
   Admission admission_ = 0;
   Sha256 digest_{};
+  Instant commit_began_;
   submission::BatchAnswer result_;
   submission::Answer<submission::BatchAnswer> answer_;
 };

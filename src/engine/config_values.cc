@@ -15,8 +15,10 @@ namespace {
 
 using Values = std::vector<std::pair<std::string, std::string>>;
 
-constexpr std::string_view kRestartKeys[] = {"workers", "http.listen", "http.insecure_listen",
-                                             "control.socket", "control.mode"};
+// The event log belongs to the spool.
+constexpr std::string_view kRestartKeys[] = {
+    "workers",     "http.listen",     "http.insecure_listen", "control.socket", "control.mode",
+    "events.keep", "events.keep_bytes", "dns.servers",          "dns.timeout",    "dns.tries"};
 
 bool needs_restart(std::string_view key) {
   return key.starts_with("spool.") ||

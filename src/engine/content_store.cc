@@ -57,6 +57,14 @@ Result<std::string> ContentStore::load(const queue::ContentId& id) const {
   return std::move(*bytes);
 }
 
+std::vector<queue::ContentId> ContentStore::list() const {
+  std::vector<queue::ContentId> ids;
+  for (const std::string& name : list_folder(folder_).value_or(std::vector<std::string>{})) {
+    if (auto id = parse_content_name(name)) ids.push_back(*id);
+  }
+  return ids;
+}
+
 void ContentStore::remove(const queue::ContentId& id) const {
   // What cannot be removed is only space.
   (void)remove_file(path_of(id));

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "queue/campaign.h"
@@ -27,6 +28,8 @@ class ContentStore {
   // The bytes, their hash checked.
   Result<std::string> load(const queue::ContentId& id) const;
   void remove(const queue::ContentId& id) const;
+  // What is stored, in the order of the names.
+  std::vector<queue::ContentId> list() const;
 
  private:
   std::string path_of(const queue::ContentId& id) const;

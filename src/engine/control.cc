@@ -197,19 +197,7 @@ void Control::publish_campaign(const queue::CampaignInfo& info, Job done) {
 }
 
 void Control::remove_campaign(CampaignId id) {
-  const queue::CampaignInfo* info = worker_->campaigns().find(id);
-  if (info == nullptr) return;
-  queue::ContentId content = info->content;
-  bool used = false;
-  for (const auto& [other, other_info] : worker_->campaigns().all()) {
-    used = used || (other != id && other_info->content == content);
-  }
-  broadcast([id](Worker& there) { there.campaigns().remove(id); },
-            [this, content, used] {
-              if (used) return;
-              loop_.offload().run(
-                  [store = worker_->content_store(), content] { store.remove(content); }, [] {});
-            });
+  broadcast([id](Worker& there) { there.campaigns().remove(id); }, [] {});
 }
 
 void Control::publish_key(const KeyInfo& key, Job done) {

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "engine/content_sweep.h"
 #include "engine/control.h"
 #include "engine/operator_routes.h"
 #include "engine/shared.h"
@@ -168,6 +169,7 @@ void Daemon::State::run_control(Worker& worker) {
   OperatorRoutes routes(worker, *control, log, [&] { stop.begin(); });
   routes.listen(control_listener);
   stop.serve_until_end(routes);
+  ContentSweep sweep(worker);
   SignalWatch signals(worker.loop(), [&](Signal signal) {
     if (signal == Signal::stop) {
       stop.begin();

@@ -44,6 +44,11 @@ void Exporter::count(const queue::EventFacts& facts) {
     case Outcome::expired: metrics_.add(Counter::outcomes_expired); break;
     case Outcome::cancelled: metrics_.add(Counter::outcomes_cancelled); break;
   }
+  bool tried = *facts.outcome != Outcome::expired && *facts.outcome != Outcome::cancelled;
+  if (tried && facts.attempt == 1) {
+    metrics_.observe(reporting::Histogram::queue_wait,
+                     facts.logged - facts.duration - facts.queued);
+  }
   if (facts.possible_duplicate) metrics_.add(Counter::possible_duplicates);
   if (*facts.outcome == Outcome::delivered) {
     metrics_.add(Counter::message_bytes_sent, facts.bytes);

@@ -49,6 +49,28 @@ bool is_last_event(uint8_t type) {
   return type != static_cast<uint8_t>(Outcome::deferred) && type != kCampaignComplete;
 }
 
+std::optional<submission::RecipientInfo> recipient_of(const simdjson::dom::element& event) {
+  auto state = state_of(text_of(event, "type"));
+  auto id = mail::parse_id(text_of(event, "recipient"));
+  if (!state || !id) return std::nullopt;
+  submission::RecipientInfo info;
+  info.id = *id;
+  info.state = *state;
+  info.campaign = mail::parse_id(text_of(event, "campaign")).value_or(0);
+  info.batch = mail::parse_id(text_of(event, "batch")).value_or(0);
+  info.address = text_of(event, "address");
+  info.ref = text_of(event, "ref");
+  info.meta = text_of(event, "meta");
+  info.attempts = static_cast<uint32_t>(number_of(event, "attempt"));
+  info.accepted_at = time_of(event, "queued");
+  info.finished_at = time_of(event, "logged");
+  info.stage = stage_of(text_of(event, "stage"));
+  info.reply.code = static_cast<uint16_t>(number_of(event, "code"));
+  info.reply.text = text_of(event, "reply");
+  info.source = text_of(event, "source");
+  return info;
+}
+
 // Goes through the whole log for one address.
 struct Search : std::enable_shared_from_this<Search> {
   Control* control = nullptr;
@@ -90,25 +112,7 @@ std::optional<submission::RecipientInfo> recipient_of_event(std::string_view jso
   simdjson::dom::parser parser;
   simdjson::dom::element event;
   if (parser.parse(json.data(), json.size()).get(event) != simdjson::SUCCESS) return std::nullopt;
-  auto state = state_of(text_of(event, "type"));
-  auto id = mail::parse_id(text_of(event, "recipient"));
-  if (!state || !id) return std::nullopt;
-  submission::RecipientInfo info;
-  info.id = *id;
-  info.state = *state;
-  info.campaign = mail::parse_id(text_of(event, "campaign")).value_or(0);
-  info.batch = mail::parse_id(text_of(event, "batch")).value_or(0);
-  info.address = text_of(event, "address");
-  info.ref = text_of(event, "ref");
-  info.meta = text_of(event, "meta");
-  info.attempts = static_cast<uint32_t>(number_of(event, "attempt"));
-  info.accepted_at = time_of(event, "queued");
-  info.finished_at = time_of(event, "logged");
-  info.stage = stage_of(text_of(event, "stage"));
-  info.reply.code = static_cast<uint16_t>(number_of(event, "code"));
-  info.reply.text = text_of(event, "reply");
-  info.source = text_of(event, "source");
-  return info;
+  return recipient_of(event);
 }
 
 void find_finished(Control& control, TenantId tenant, const std::string& address,
@@ -139,7 +143,7 @@ void list_finished(Control& control, const submission::RecipientQuery& query,
                         std::string array = "[" + page->events + "]";
                         if (parser.parse(array).get(events_found) == simdjson::SUCCESS) {
                           for (simdjson::dom::element event : events_found) {
-                            auto info = recipient_of_event(simdjson::minify(event));
+                            auto info = recipient_of(event);
                             if (info) result.recipients.push_back(std::move(*info));
                           }
                         }

@@ -91,21 +91,69 @@ struct WorkerStatus {
   uint32_t index = 0;
   std::vector<SliceNumber> slices;
   delivery::Counters delivery;
+  std::vector<delivery::SourceStatus> sources;
   queue::HomeStats homes;
+  queue::Counts counts;
+  bool short_of_space = false;
 };
 
 WorkerStatus status_of(Worker& worker) {
   WorkerStatus status;
   status.index = worker.index();
   status.delivery = worker.dispatch().counters();
+  status.sources = worker.dispatch().sources();
+  status.short_of_space = worker.short_of_space();
   for (const auto& home : worker.homes()) {
     status.slices.push_back(home->slice());
     queue::HomeStats stats = home->stats();
     status.homes.recipients += stats.recipients;
     status.homes.leased += stats.leased;
     status.homes.bytes_on_disk += stats.bytes_on_disk;
+    status.homes.disk_full = status.homes.disk_full || stats.disk_full;
+    status.homes.failed = status.homes.failed || stats.failed;
+    status.counts += home->all_counts();
   }
   return status;
+}
+
+void write_worker(JsonWriter& json, const WorkerStatus& worker) {
+  json.object().field("worker", worker.index).key("slices").array();
+  for (SliceNumber slice : worker.slices) json.value(slice);
+  json.end().field("connections", worker.delivery.connections);
+  json.field("lanes", worker.delivery.lanes);
+  json.field("queued", worker.homes.recipients - worker.homes.leased);
+  json.field("in_flight", worker.homes.leased).end();
+}
+
+// Of what the spool remembers: it adds up.
+void write_totals(JsonWriter& json, const queue::Counts& counts) {
+  json.object().field("accepted", counts.accepted);
+  json.field("waiting", counts.waiting).field("in_flight", counts.in_flight);
+  json.field("delivered", counts.delivered).field("deferred", counts.deferrals);
+  json.field("bounced", counts.bounced).field("expired", counts.expired);
+  json.field("cancelled", counts.cancelled).end();
+}
+
+// A source stands still where any worker found that it must.
+void write_sources(JsonWriter& json, const std::vector<WorkerStatus>& workers) {
+  json.array();
+  for (size_t i = 0; i < workers[0].sources.size(); ++i) {
+    const delivery::SourceStatus* shown = &workers[0].sources[i];
+    for (const WorkerStatus& worker : workers) {
+      if (i < worker.sources.size() && worker.sources[i].stopped) shown = &worker.sources[i];
+    }
+    json.object().field("name", shown->name).field_unless_empty("address", shown->address);
+    json.field("ehlo", shown->ehlo_name).field("state", shown->stopped ? "stopped" : "ok");
+    json.field_unless_empty("reason", shown->reason);
+    if (shown->until.is_set()) json.field("until", rfc3339(shown->until));
+    json.end();
+  }
+  json.end();
+}
+
+std::string_view spool_state(const queue::HomeStats& homes, bool short_of_space) {
+  if (homes.failed) return "failed";
+  return homes.disk_full || short_of_space ? "full" : "ok";
 }
 
 }  // namespace
@@ -174,26 +222,25 @@ void OperatorRoutes::status(http::ExchangePtr exchange) {
         } else {
           json.null();
         }
-        delivery::Counters sum;
-        uint64_t waiting = 0, in_flight = 0, bytes = 0;
+        queue::Counts counts;
+        queue::HomeStats homes;
+        bool short_of_space = false;
         json.key("workers").array();
         for (const WorkerStatus& one : all) {
-          sum += one.delivery;
-          waiting += one.homes.recipients - one.homes.leased;
-          in_flight += one.homes.leased;
-          bytes += one.homes.bytes_on_disk;
-          json.object().field("worker", one.index).key("slices").array();
-          for (SliceNumber slice : one.slices) json.value(slice);
-          json.end().field("connections", one.delivery.connections);
-          json.field("lanes", one.delivery.lanes);
-          json.field("queued", one.homes.recipients - one.homes.leased);
-          json.field("in_flight", one.homes.leased).end();
+          counts += one.counts;
+          homes.bytes_on_disk += one.homes.bytes_on_disk;
+          homes.disk_full = homes.disk_full || one.homes.disk_full;
+          homes.failed = homes.failed || one.homes.failed;
+          short_of_space = short_of_space || one.short_of_space;
+          write_worker(json, one);
         }
-        json.end().key("totals").object();
-        json.field("waiting", waiting).field("in_flight", in_flight);
-        json.field("delivered", sum.delivered).field("deferred", sum.deferred);
-        json.field("bounced", sum.bounced).field("expired", sum.expired).end();
-        json.key("spool").object().field("dir", shared.spool_dir).field("bytes", bytes);
+        json.end().key("totals");
+        write_totals(json, counts);
+        json.key("sources");
+        write_sources(json, all);
+        json.key("spool").object().field("dir", shared.spool_dir);
+        json.field("state", spool_state(homes, short_of_space));
+        json.field("bytes", homes.bytes_on_disk);
         json.field("free_bytes", free_space(shared.spool_dir).value_or(0)).end();
         json.end();
         respond_json(exchange, json.take());
@@ -308,7 +355,9 @@ void OperatorRoutes::attempt(http::ExchangePtr exchange, const std::string& body
     return text.empty() ? otherwise : text;
   };
   mail::ContentSource source;
-  source.from = text_or("from", "postmaster@" + worker_.shared().hostname);
+  const std::string& postmaster = worker_.config().postmaster;
+  source.from = text_or("from", postmaster.empty() ? "postmaster@" + worker_.shared().hostname
+                                                   : postmaster);
   source.subject = text_or("subject", "postring test");
   source.text = text_or("text", "This message was sent by 'postring try'.\n");
   source.unsubscribe = "none";

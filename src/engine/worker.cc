@@ -9,6 +9,12 @@
 #include "io/interfaces.h"
 
 namespace postring::engine {
+namespace {
+
+// Answers of the API that clients have not read yet, of the whole process.
+constexpr uint64_t kUnreadBytesMax = 256u << 20;
+
+}  // namespace
 
 Worker::Worker(Shared& shared, uint32_t index)
     : shared_(shared),
@@ -183,13 +189,11 @@ void Worker::start(std::vector<int> listeners) {
         if (!homes_closed_) home_of(slice)->exported(end);
       });
   backend_ = std::make_unique<EngineBackend>(*this);
-  api_ = std::make_unique<submission::Api>(*loop_, *backend_, submission::ApiOptions{});
+  api_ = std::make_unique<submission::Api>(*loop_, *backend_,
+                                           submission::ApiOptions{.batch = batch_limits()});
   api_->add_routes(router_);
-  http::Limits limits;
-  limits.connections = config_.http.connections;
-  limits.body_bytes = config_.http.body_bytes;
-  limits.body_time = config_.http.timeout;
-  server_ = std::make_unique<http::Server>(*loop_, router_, limits);
+  server_ = std::make_unique<http::Server>(*loop_, router_, http_limits());
+  space_ = std::make_unique<SpaceWatch>(*loop_, shared_.spool_dir, config_.spool.free_min);
   listeners_ = std::move(listeners);
   if (keys_known_) listen();
   for (auto& home : homes_) {
@@ -221,6 +225,19 @@ void Worker::keys_are_known() {
 
 void Worker::listen() {
   for (int listener : std::exchange(listeners_, {})) server_->listen(listener);
+}
+
+http::Limits Worker::http_limits() const {
+  http::Limits limits;
+  limits.connections = config_.http.connections;
+  limits.body_bytes = config_.http.body_bytes;
+  limits.body_time = config_.http.timeout;
+  limits.unread_bytes = kUnreadBytesMax / shared_.workers.size();
+  return limits;
+}
+
+submission::BatchLimits Worker::batch_limits() const {
+  return {config_.http.batch_lines, std::min(config_.http.body_bytes, submission::kBatchBytesMax)};
 }
 
 void Worker::run_until_finished() {
@@ -256,6 +273,9 @@ void Worker::reconfigure(const Config& config) {
                                                   config_.domains);
   resolver_->reconfigure(resolver_options(config_), routes_of(config_), filter_of(config_));
   dispatch_->reconfigure(dispatch_config());
+  if (server_ == nullptr) return;
+  server_->set_limits(http_limits());
+  api_->set_batch_limits(batch_limits());
 }
 
 void Worker::retry_now(const std::string& domain, std::move_only_function<void(uint64_t)> done) {

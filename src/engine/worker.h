@@ -21,8 +21,10 @@
 #include "delivery/peers.h"
 #include "dns/resolver.h"
 #include "engine/content_store.h"
+#include "engine/content_use.h"
 #include "engine/exporter.h"
 #include "engine/shared.h"
+#include "engine/space_watch.h"
 #include "http/router.h"
 #include "http/server.h"
 #include "io/dns_wire.h"
@@ -65,10 +67,13 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   delivery::Contents& contents() { return *contents_; }
   dns::Resolver& resolver() { return *resolver_; }
   const ContentStore& content_store() const { return content_store_; }
+  ContentUse& content_use() { return content_use_; }
   submission::Backend& backend();
   Exporter& exporter() { return *exporter_; }
   const Config& config() const { return config_; }
   const traffic::SourceList& sources() const { return *sources_; }
+  // Less is free than [spool] free_min: nothing new is accepted.
+  bool short_of_space() const { return space_ && space_->is_short(); }
 
   // `campaigns` are the registry's; `exported` says for each slice up to where its events are kept.
   Result<void> recover(const std::vector<queue::CampaignInfo>& campaigns,
@@ -100,6 +105,7 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   // then removed.
   void when_exported(Job done);
   void stop_serving(Job done);
+  http::ServerCounters http_counters() const { return server_->counters(); }
   void finish() { finished_ = true; }
 
   // Runs `work` on the other worker (or this one) in a later turn; its reply comes to `done` here.
@@ -165,6 +171,8 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   delivery::DispatchConfig dispatch_config() const;
   void apply_policies();
   void listen();
+  http::Limits http_limits() const;
+  submission::BatchLimits batch_limits() const;
   void check_stopped();
   void remove_empty_slices();
 
@@ -177,6 +185,7 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   queue::CampaignStates campaigns_;
   queue::RetryPolicies policies_;
   ContentStore content_store_;
+  ContentUse content_use_;
   std::unique_ptr<DnsWire> wire_;
   std::unique_ptr<dns::Resolver> resolver_;
   std::unique_ptr<delivery::Contents> contents_;
@@ -193,6 +202,8 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   std::map<Sha256, submission::Caller> keys_;
   std::map<std::string, TenantId, std::less<>> tenants_;
   Recovered recovered_;
+
+  std::unique_ptr<SpaceWatch> space_;
 
   bool stopping_ = false;
   bool homes_closed_ = false;

@@ -54,7 +54,7 @@ constexpr std::array<Described, kGauges> kGaugeTexts = {{
 
 constexpr std::array<Described, kHistograms> kHistogramTexts = {{
     {"postring_commit_seconds", "", "From an append to the spool until it is durable."},
-    {"postring_queue_wait_seconds", "", "From when a recipient was due until its attempt."},
+    {"postring_queue_wait_seconds", "", "From acceptance until the first attempt."},
     {"postring_delivery_seconds", "", "From the beginning of an attempt to its outcome."},
 }};
 

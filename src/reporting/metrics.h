@@ -55,7 +55,7 @@ enum class Gauge : uint8_t {
 
 enum class Histogram : uint8_t {
   commit,      // an append to its sync
-  queue_wait,  // due to its attempt's begin
+  queue_wait,  // acceptance to the first attempt's begin
   delivery,    // an attempt's begin to its outcome
   kCount
 };

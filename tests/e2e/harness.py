@@ -527,7 +527,8 @@ class World:
     tables. `spool` names another folder for the spool."""
 
     def __init__(self, internet=SIMPLE_INTERNET, workers=None, delivery="", tables="", start=True,
-                 spool=None, flags=(), divert=None, segment_size="4MiB", retry="1s"):
+                 spool=None, flags=(), divert=None, segment_size="4MiB", retry="1s", http="",
+                 free_min="16MiB"):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postring-e2e-"))
         self.failed = False
         self.mxsim = self.daemon = None
@@ -540,6 +541,7 @@ class World:
             pid = os.getpid()
             self.host, self.port = f"127.77.{pid >> 8 & 255}.{(pid & 255) % 254 + 1}", 8025
             self.segment_size, self.retry = segment_size, retry
+            self.http, self.free_min = http, free_min
             self.workers = workers or int(os.environ.get("POSTRING_TEST_WORKERS", "1"))
             self.delivery, self.tables, self.divert = delivery, tables, divert
             self.daemon = Daemon(programs().postring, self.folder, self.config(), self.host, self.port)
@@ -558,9 +560,10 @@ hostname = "mail.sender.example"
 [spool]
 dir = "{self.spool}"
 segment_size = "{self.segment_size}"
-free_min = "16MiB"
+free_min = "{self.free_min}"
 [http]
 listen = ["{self.host}:{self.port}"]
+{self.http}
 [control]
 socket = "{self.folder}/control.sock"
 [dns]

@@ -144,6 +144,10 @@ def metrics_are_there():
         equal(status, 200, "the status of /metrics")
         check("postring_" in text and "# TYPE" in text, f"metrics: {text[:500]}")
         check("d1.example" not in text and "user1" not in text, "metrics name domains or people")
+        values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        for name in ("commit_seconds_count", "queue_wait_seconds_count", "delivery_seconds_count",
+                     "http_requests_total", "spool_commits_total", "spool_bytes_written_total"):
+            check(float(values[f"postring_{name}"]) > 0, f"{name} is 0")
 
 
 main()
