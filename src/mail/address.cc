@@ -153,7 +153,11 @@ void append_lower(std::string_view domain, std::string& out) {
 // An internationalised domain to A-labels by UTS 46 (non-transitional) with libidn2.
 bool append_idn(std::string_view domain, std::string& out) {
   std::string input(domain);
-  if (input.find('\0') != std::string::npos) return false;
+  // What libidn2 cannot encode of these it may leave out: another domain than was written.
+  for (char c : input) {
+    bool ascii = static_cast<uint8_t>(c) < 0x80;
+    if (ascii && (class_of(c) & kLetterDigit) == 0 && c != '-' && c != '.') return false;
+  }
   char* labels = nullptr;
   int rc = idn2_lookup_u8(reinterpret_cast<const uint8_t*>(input.c_str()),
                           reinterpret_cast<uint8_t**>(&labels),

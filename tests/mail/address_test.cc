@@ -49,6 +49,9 @@ TEST(address, international_domains_become_a_labels) {
                       "CHER.example"),
             "a@xn--bcher-kva.example");
   EXPECT_EQ(fault_of("a@\xe2\x80\xae.example").wrong, AddressWrong::bad_domain);
+  // Nothing is left out of a domain to make it one.
+  EXPECT_EQ(fault_of("a@b\xd2\x96x@k").wrong, AddressWrong::bad_domain);
+  EXPECT_EQ(fault_of("a@b\xd2\x96x k").wrong, AddressWrong::bad_domain);
 }
 
 TEST(address, a_utf8_local_part_needs_smtputf8) {
