@@ -1,5 +1,8 @@
 #include "base/json_writer.h"
 
+#include <algorithm>
+#include <array>
+
 #include "base/check.h"
 
 namespace postring {
@@ -24,6 +27,15 @@ size_t sequence_length(std::string_view text) {
   }
   return 0;
 }
+
+// ASCII that stands for itself: most of all text.
+constexpr auto kPlain = [] {
+  std::array<bool, 256> plain{};
+  for (size_t c = 0x20; c < 0x80; ++c) plain[c] = c != '"' && c != '\\';
+  return plain;
+}();
+
+bool is_plain(char c) { return kPlain[static_cast<unsigned char>(c)]; }
 
 void append_escaped(std::string& out, char c) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -69,14 +81,17 @@ JsonWriter& JsonWriter::key(std::string_view name) {
 JsonWriter& JsonWriter::value(std::string_view text) {
   separate();
   text_ += '"';
-  while (!text.empty()) {
-    char c = text[0];
+  for (;;) {
+    size_t plain = static_cast<size_t>(std::ranges::find_if_not(text, is_plain) - text.begin());
+    text_ += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     size_t length = sequence_length(text);
     if (length == 0) {
       text_ += "\xef\xbf\xbd";
       length = 1;
-    } else if (c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20) {
-      append_escaped(text_, c);
+    } else if (length == 1) {
+      append_escaped(text_, text[0]);
     } else {
       text_ += text.substr(0, length);
     }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
@@ -59,14 +60,25 @@ Result<int64_t> offset_of(std::string_view zone) {
   return zone[0] == '-' ? -seconds : seconds;
 }
 
+// `count` decimal digits of a number that has no more.
+void put_digits(char* out, size_t count, int64_t number) {
+  for (size_t at = count; at-- > 0; number /= 10) out[at] = static_cast<char>('0' + number % 10);
+}
+
 }  // namespace
 
 std::string rfc3339(WallTime time) {
   Parts p = parts_of(time);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(p.date.year()),
-                     static_cast<unsigned>(p.date.month()), static_cast<unsigned>(p.date.day()),
-                     p.second_of_day / 3'600, p.second_of_day / 60 % 60, p.second_of_day % 60,
-                     p.us / 1'000);
+  std::string text = "0000-00-00T00:00:00.000Z";
+  // Other years have no form: parse_rfc3339() knows none either.
+  put_digits(&text[0], 4, std::clamp(static_cast<int>(p.date.year()), 0, 9'999));
+  put_digits(&text[5], 2, static_cast<unsigned>(p.date.month()));
+  put_digits(&text[8], 2, static_cast<unsigned>(p.date.day()));
+  put_digits(&text[11], 2, p.second_of_day / 3'600);
+  put_digits(&text[14], 2, p.second_of_day / 60 % 60);
+  put_digits(&text[17], 2, p.second_of_day % 60);
+  put_digits(&text[20], 3, p.us / 1'000);
+  return text;
 }
 
 Result<WallTime> parse_rfc3339(std::string_view text) {

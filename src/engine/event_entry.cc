@@ -6,18 +6,26 @@
 
 namespace postring::engine {
 
+namespace {
+
+constexpr size_t kHeadBytes = 17;  // before the JSON
+
+}  // namespace
+
 uint32_t event_address_hash(std::string_view address) {
   return static_cast<uint32_t>(hash64(address));
 }
 
 std::string encode_event_entry(const queue::EventFacts& facts) {
+  std::string json = reporting::event_json(facts);
   std::string bytes;
+  bytes.reserve(kHeadBytes + json.size());
   ByteWriter writer(bytes);
   writer.fixed<uint32_t>(facts.tenant);
   writer.fixed<uint64_t>(facts.campaign);
   writer.fixed<uint8_t>(facts.outcome ? static_cast<uint8_t>(*facts.outcome) : kCampaignComplete);
   writer.fixed<uint32_t>(event_address_hash(facts.address));
-  writer.raw(reporting::event_json(facts));
+  writer.raw(json);
   return bytes;
 }
 

@@ -1,7 +1,5 @@
 #include "reporting/event.h"
 
-#include <fmt/format.h>
-
 #include "base/json_writer.h"
 #include "base/time_text.h"
 #include "mail/id_text.h"
@@ -32,8 +30,12 @@ void write_attempt(JsonWriter& json, const queue::EventFacts& facts) {
   json.field("attempt", facts.attempt).field("stage", name_of(facts.stage));
   if (facts.reply.code != 0) json.field("code", facts.reply.code);
   const uint8_t* enhanced = facts.reply.enhanced;
-  if (enhanced[0] != 0)
-    json.field("enhanced", fmt::format("{}.{}.{}", enhanced[0], enhanced[1], enhanced[2]));
+  if (enhanced[0] != 0) {
+    std::string code = std::to_string(enhanced[0]);
+    code.append(".").append(std::to_string(enhanced[1]));
+    code.append(".").append(std::to_string(enhanced[2]));
+    json.field("enhanced", code);
+  }
   json.field_unless_empty("reply", cut(facts.reply.text, kReplyTextMax));
   json.field_unless_empty("source", facts.source);
   json.field_unless_empty("remote_host", facts.remote_host);
@@ -52,8 +54,10 @@ std::string event_type(const queue::EventFacts& facts) {
 
 std::string event_id(const queue::EventFacts& facts) {
   if (!facts.outcome) return mail::id_text(facts.campaign) + "-campaign-complete";
-  return fmt::format("{}-{}-{}", mail::id_text(facts.recipient), facts.attempt,
-                     name_of(*facts.outcome));
+  std::string id = mail::id_text(facts.recipient);
+  id.append("-").append(std::to_string(facts.attempt));
+  id.append("-").append(name_of(*facts.outcome));
+  return id;
 }
 
 std::string event_json(const queue::EventFacts& facts) {
