@@ -2,6 +2,7 @@
 
 #include <zstd.h>
 
+#include <cstring>
 #include <span>
 
 #include "base/bytes.h"
@@ -51,21 +52,27 @@ std::optional<EventHeader> decode_event_header(std::string_view bytes) {
 }
 
 std::string encode_event_block(std::string_view raw, uint32_t entries, uint64_t first) {
-  std::string frame(ZSTD_compressBound(raw.size()), '\0');
-  size_t size =
-      ZSTD_compress(frame.data(), frame.size(), raw.data(), raw.size(), kCompressionLevel);
-  CHECK(!ZSTD_isError(size));
-  std::string covered;
-  ByteWriter writer(covered);
+  std::string block;
+  size_t bound = ZSTD_compressBound(raw.size());
+  size_t size = 0;
+  // Compressed in its place: blocks have megabytes when mail flows fast.
+  block.resize_and_overwrite(kEventBlockHeaderSize + bound, [&](char* bytes, size_t) {
+    size = ZSTD_compress(bytes + kEventBlockHeaderSize, bound, raw.data(), raw.size(),
+                         kCompressionLevel);
+    CHECK(!ZSTD_isError(size));
+    return kEventBlockHeaderSize + size;
+  });
+  std::string header;
+  ByteWriter writer(header);
+  writer.fixed<uint32_t>(0);
   writer.fixed<uint32_t>(static_cast<uint32_t>(size));
   writer.fixed<uint32_t>(static_cast<uint32_t>(raw.size()));
   writer.fixed<uint32_t>(entries);
   writer.fixed<uint64_t>(first);
-  writer.raw(std::string_view(frame).substr(0, size));
-  std::string block;
-  ByteWriter whole(block);
-  whole.fixed<uint32_t>(checksum_of(covered));
-  whole.raw(covered);
+  CHECK(header.size() == kEventBlockHeaderSize);
+  block.replace(0, kEventBlockHeaderSize, header);
+  uint32_t checksum = checksum_of(std::string_view(block).substr(sizeof(uint32_t)));
+  std::memcpy(block.data(), &checksum, sizeof(checksum));
   return block;
 }
 
