@@ -241,9 +241,10 @@ void Log::State::start_sync() {
   Segment* segment = find(writing_segment);
   CHECK(segment != nullptr);
   if (!ensure_file(*segment)) return poison("opening a segment", EIO);
-  sync_upto = written;
+  // No further than the round: what came behind it is acknowledged by the next, which pads first.
+  sync_upto = round_is_written ? round_target : written;
   loop.ring().sync(sync_completion, segment->file, durable - segment->stream_begin,
-                   written - durable);
+                   sync_upto - durable);
 }
 
 void Log::State::on_synced(int32_t result) {

@@ -144,6 +144,7 @@ void Spares::advance() {
 
 void Spares::start_reserving() {
   step_ = Step::reserving;
+  made_of_reserve_ = false;
   std::string path = folder_ + "/reserve-" + segment_name(next_reserve_++);
   path.replace(path.size() - kSegmentSuffix.size(), kSegmentSuffix.size(), kNewSegmentSuffix);
   offload([path, size = pattern_.size] { return reserve(path, size); },
