@@ -130,6 +130,8 @@ void KeyedLog::copy(const spool::RecordView& record) {
   if (record.type != spool::Entry::kType || !decode(record.payload, entry)) return;
   auto known = places_.find(entry.key);
   if (known == places_.end() || known->second != record.position) return;
+  // The scan goes on to its end while the log closes.
+  if (closing_) return;
   auto place = log_->append(spool::Entry::kType, record.payload, spool::Room::reclaim);
   if (!place) {
     copied_all_ = false;

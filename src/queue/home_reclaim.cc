@@ -223,7 +223,7 @@ void Home::State::copy_next() {
     if (slot == kNoSlot || recipients_[slot].base_segment != reclaim_segment_) continue;
     ++*left;
     load(slot, [this, id, done](const Loaded* loaded) {
-      Slot at = recipients_.find(id);
+      Slot at = closing_ ? kNoSlot : recipients_.find(id);
       if (at != kNoSlot && recipients_[at].base_segment == reclaim_segment_) {
         if (loaded != nullptr) {
           copy_folded(at, *loaded);

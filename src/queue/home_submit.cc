@@ -228,13 +228,6 @@ void Home::State::commit(BatchHandle handle, CommitInput input,
   Batch& batch = open_batch(handle);
   OpenBatch& open = *batch.open;
   CHECK(input.dropped.size() <= open.appended);
-  if (closing_ || failed_) {
-    // No commit: after the next start it is nothing.
-    later([callback = std::move(callback)]() mutable {
-      callback(std::unexpected(SubmitError::failed));
-    });
-    return;
-  }
   open.committing = true;
   try_commit(handle - 1, std::move(input), std::move(callback));
 }
@@ -245,11 +238,18 @@ void Home::State::try_commit(
     Slot slot, CommitInput input,
     std::move_only_function<void(Result<Committed, SubmitError>)> callback) {
   Batch& batch = batches_[slot];
+  if (closing_ || failed_) {
+    // Also where it waited for room until the stop. After the next start it is nothing.
+    later([callback = std::move(callback)]() mutable {
+      callback(std::unexpected(SubmitError::failed));
+    });
+    return;
+  }
   WallTime now = loop_.wall_now();
   uint64_t accepted = batch.open->appended - input.dropped.size();
   auto place = log_->append(spool::BatchCommit::kType, encode_commit(batch, input, now),
                             spool::Room::submission);
-  if (!place && place.error() == spool::AppendError::no_room_yet && !closing_) {
+  if (!place && place.error() == spool::AppendError::no_room_yet) {
     log_->when_room([weak = std::weak_ptr<State*>(self_), slot,
                      input = std::make_shared<CommitInput>(std::move(input)),
                      callback = std::make_shared<decltype(callback)>(std::move(callback))] {

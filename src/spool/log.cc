@@ -375,6 +375,8 @@ void Log::close(std::move_only_function<void(bool ok)> callback) {
   state.closing = true;
   state.spares->stop();
   state.close_callback = std::move(callback);
+  // Who waits for room learns that none comes any more.
+  state.tell_room();
   if (!state.is_poisoned && state.appended > state.durable) {
     state.waiters.push_back({state.appended, [](bool) {}});
   }
