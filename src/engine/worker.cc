@@ -298,6 +298,7 @@ void Worker::stop_delivery(Duration patience, Job done) {
   stopping_ = true;
   api_->stop_submission();
   delivery_stopped_ = std::move(done);
+  for (auto& home : homes_) home->end_pulls();
   dispatch_->stop();
   loop_->timers().arm(patience_, loop_->now() + patience);
   loop_->add_step([this] {

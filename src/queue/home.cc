@@ -141,6 +141,7 @@ void Home::State::reserve_for_outcomes() {
 void Home::State::fail() {
   if (failed_) return;
   failed_ = true;
+  end_pulls();
   if (failure_sink_) failure_sink_();
 }
 
@@ -393,6 +394,7 @@ void Home::retry_now(std::string domain, std::move_only_function<void(uint64_t)>
   state_->schedule_turn();
 }
 void Home::exported(spool::Position place) { state_->exported(place); }
+void Home::end_pulls() { state_->end_pulls(); }
 void Home::close(std::move_only_function<void(bool)> callback) {
   state_->close(std::move(callback));
 }

@@ -291,6 +291,9 @@ class Home {
   void retry_now(std::string domain, std::move_only_function<void(uint64_t)> callback);
   // Every event up to and with this one was exported.
   void exported(spool::Position place);
+  // From now on every pull, also one that waits, gives nothing: for the stop, which waits for pulls
+  // and must not wait for room in the log with them.
+  void end_pulls();
   // Takes nothing more, syncs what is written, gives away its events and closes the log. A lease
   // that is still out is tried again after the next start: give all back before.
   void close(std::move_only_function<void(bool ok)> callback);

@@ -27,7 +27,9 @@ void Home::pull(DestinationId destination, uint32_t messages, uint64_t bytes,
 }
 
 void Home::State::pull(std::shared_ptr<PullOp> op) {
-  if (can_pull()) {
+  if (pulls_ended_ || failed_) {
+    complete(op);
+  } else if (can_pull()) {
     collect(op);
   } else {
     waiting_pulls_.push_back(std::move(op));
@@ -45,6 +47,12 @@ void Home::State::retry_pulls() {
     waiting_pulls_.pop_front();
     collect(op);
   }
+}
+
+// Who waits for a pull waits with its own end for it.
+void Home::State::end_pulls() {
+  pulls_ended_ = true;
+  for (const auto& op : std::exchange(waiting_pulls_, {})) complete(op);
 }
 
 void Home::State::collect(const std::shared_ptr<PullOp>& op) {

@@ -217,6 +217,7 @@ class Home::State {
   void fill(const std::shared_ptr<PullOp>& op, size_t index, Slot slot, const Loaded* loaded);
   void complete(const std::shared_ptr<PullOp>& op);
   void retry_pulls();
+  void end_pulls();
   void settle(RecipientId id, Report report);
   void give_back(RecipientId id);
   Slot leased_slot(RecipientId id) const;
@@ -330,6 +331,7 @@ class Home::State {
   std::array<std::deque<EntryList>, kClasses> activations_;
   std::deque<uint32_t> unparking_;
   std::deque<std::shared_ptr<PullOp>> waiting_pulls_;
+  bool pulls_ended_ = false;
   std::deque<std::shared_ptr<ListOp>> lists_;
   struct RetryOp {
     std::string domain;
