@@ -288,7 +288,7 @@ void Home::State::emit_durable() {
 bool Home::State::export_backlog() {
   if (!event_sink_) return false;
   if (backlog_.empty()) {
-    if (!events_.empty()) emit_durable();
+    if (!events_.empty() || !overflow_.empty()) emit_durable();
     return false;
   }
   if (backlog_busy_ || !has_event_room()) return false;
