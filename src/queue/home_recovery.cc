@@ -325,9 +325,13 @@ Result<void> Home::Replay::finish() {
   if (!wrong.empty()) return postring::fail(wrong);
   for (auto at = home_.batch_slots_.begin(); at != home_.batch_slots_.end();) {
     Slot slot = (at++)->second;
-    if (home_.batches_[slot].open == nullptr) continue;
-    ++home_.open_batches_;
-    home_.drop_batch(slot);
+    const Batch& batch = home_.batches_[slot];
+    if (batch.open != nullptr) {
+      ++home_.open_batches_;
+      home_.drop_batch(slot);
+    } else if (home_.campaigns_[batch.campaign].id == 0 && batch.tally.live() == 0) {
+      home_.ended_messages_.emplace_back(home_.loop_.wall_now(), batch.id);
+    }
   }
   for (Slot slot = 0; slot < home_.recipients_.end(); ++slot) {
     const Entry& entry = home_.recipients_[slot];
