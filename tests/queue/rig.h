@@ -78,6 +78,8 @@ class HomeRig {
     turn_until([&] { return closed; });
     home_.reset();
   }
+  // The home goes without a close.
+  void drop() { home_.reset(); }
   // As after the end of the process: what was written stays, nothing is said to anybody.
   void restart() {
     close();
