@@ -91,7 +91,9 @@ Result<void> Control::read_marks() {
 }
 
 void Control::write_marks() {
-  if (writing_marks_ || marks_ == marks_written_) return;
+  if (writing_marks_) return;
+  loop_.timers().arm(marks_timer_, loop_.now() + kMarksWritten);
+  if (marks_ == marks_written_) return;
   writing_marks_ = true;
   std::string bytes;
   ByteWriter writer(bytes);
@@ -109,6 +111,7 @@ void Control::write_marks() {
         // On a full disk the marks only lag behind.
         if (ok) marks_written_ = marks;
         loop_.timers().arm(marks_timer_, loop_.now() + kMarksWritten);
+        if (marks_done_) end_marks(ok);
       });
 }
 
@@ -335,15 +338,17 @@ void Control::close(Job done) {
   wake_readers();
   registry_->close([this, done = std::move(done)](bool) mutable {
     events_->close([this, done = std::move(done)](bool) mutable {
-      write_marks();
-      // The last marks are on their way; offload ends in order.
-      loop_.offload().run([] {},
-                          [this, done = std::move(done)]() mutable {
-                            loop_.timers().disarm(marks_timer_);
-                            done();
-                          });
+      marks_done_ = std::move(done);
+      if (!writing_marks_) end_marks(true);
     });
   });
+}
+
+// The last marks are written once more where the write under way began before them.
+void Control::end_marks(bool ok) {
+  if (ok && marks_ != marks_written_) return write_marks();
+  loop_.timers().disarm(marks_timer_);
+  std::exchange(marks_done_, nullptr)();
 }
 
 }  // namespace postring::engine

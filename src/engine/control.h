@@ -71,6 +71,7 @@ class Control {
   Control(Shared& shared, Loop& loop);
   Result<void> read_marks();
   void write_marks();
+  void end_marks(bool ok);
   void publish_campaign(const queue::CampaignInfo& info, Job done);
   void publish_key(const KeyInfo& key, Job done);
   void remove_campaign(CampaignId id);
@@ -93,6 +94,7 @@ class Control {
   std::map<SliceNumber, spool::Position> marks_;
   std::map<SliceNumber, spool::Position> marks_written_;
   bool writing_marks_ = false;
+  Job marks_done_;  // stopping: when the last are written
   Timer marks_timer_;
   std::vector<Exporter::Kept> kept_;  // of what was appended since the last sync was asked for
   bool sync_asked_ = false;
