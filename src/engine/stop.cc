@@ -12,6 +12,17 @@ void Stop::begin() {
       [patience](Worker& there, auto reply) {
         there.stop_delivery(patience, [reply = std::move(reply)]() mutable { reply(true); });
       },
+      [this](std::vector<bool>) { bring_outcomes_home(); });
+}
+
+// What a worker sent to another before it was asked this has arrived when the other answers it:
+// outcomes still under way between them would come to a closed home.
+void Stop::bring_outcomes_home() {
+  worker_.ask_all<bool>(
+      [](Worker& there, auto reply) {
+        there.ask_all<bool>([](Worker&, auto answer) { answer(true); },
+                            [reply = std::move(reply)](std::vector<bool>) mutable { reply(true); });
+      },
       [this](std::vector<bool>) { close_homes(); });
 }
 

@@ -1,6 +1,7 @@
 // Stop: the end of the daemon, step by step, directed by the control worker.
 //
-//   1  every worker: no new mail is taken, delivery ends its transactions and gives the rest back
+//   1  every worker: no new mail is taken, delivery ends its transactions and gives the rest back,
+//      and all of it has come to its home
 //   2  every worker: homes write and sync what they have, events go to the event log
 //   3  the registry and the event log are closed
 //   4  every worker: the last answers go out, then its loop ends
@@ -29,6 +30,7 @@ class Stop {
   void begin();
 
  private:
+  void bring_outcomes_home();
   void close_homes();
   void close_control();
   void stop_serving();
