@@ -145,18 +145,10 @@ void Home::State::fill(const std::shared_ptr<PullOp>& op, size_t index, Slot slo
   lease.content = batch.message->content;
   lease.shares_message = batch.tally.accepted > 1;
   if (!batch.message->has_inline_content) return done();
-  auto add_content = [op, index, done](std::optional<spool::RecordView> view) {
-    spool::BatchCommit commit;
-    if (view && view->type == spool::BatchCommit::kType && decode(view->payload, commit)) {
-      op->leases[index].bytes.append(commit.inline_content);
-    }
+  load_commit(batch.id, [op, index, done](const spool::BatchCommit* commit) {
+    if (commit != nullptr) op->leases[index].bytes.append(commit->inline_content);
     done();
-  };
-  if (log_->is_warm(batch.commit)) {
-    add_content(log_->read(batch.commit));
-  } else {
-    log_->read_async(batch.commit, std::move(add_content));
-  }
+  });
 }
 
 void Home::State::complete(const std::shared_ptr<PullOp>& op) {

@@ -197,23 +197,41 @@ void Home::list(CampaignId campaign, std::optional<bool> in_flight, uint64_t aft
   state_->schedule_turn();
 }
 
+// As load(): where reclaim copies it forward meanwhile, it is read again.
+void Home::State::load_commit(BatchId id, CommitCallback callback) {
+  auto known = batch_slots_.find(id);
+  if (known == batch_slots_.end()) return callback(nullptr);
+  spool::Position place = batches_[known->second].commit;
+  auto use = [this, id, place, callback = std::move(callback)](
+                 std::optional<spool::RecordView> view) mutable {
+    auto still = batch_slots_.find(id);
+    bool moved = still != batch_slots_.end() && batches_[still->second].commit != place;
+    if (moved) return load_commit(id, std::move(callback));
+    spool::BatchCommit commit;
+    bool good = view && view->type == spool::BatchCommit::kType && decode(view->payload, commit);
+    callback(good ? &commit : nullptr);
+  };
+  if (log_->is_warm(place)) {
+    use(log_->read(place));
+  } else {
+    log_->read_async(place, std::move(use));
+  }
+}
+
 void Home::answer(BatchId id,
                   std::move_only_function<void(std::optional<std::string>)> callback) {
-  auto known = state_->batch_slots_.find(id);
-  if (known == state_->batch_slots_.end() || state_->batches_[known->second].open != nullptr) {
-    state_->later([callback = std::move(callback)]() mutable { callback(std::nullopt); });
-    return;
-  }
-  state_->log_->read_async(
-      state_->batches_[known->second].commit,
-      [callback = std::move(callback)](std::optional<spool::RecordView> view) mutable {
-        spool::BatchCommit commit;
-        if (view && view->type == spool::BatchCommit::kType && decode(view->payload, commit)) {
-          callback(std::string(commit.answer));
-        } else {
-          callback(std::nullopt);
-        }
-      });
+  // The callback is called in a later turn.
+  state_->later([state = state_.get(), id, callback = std::move(callback)]() mutable {
+    auto known = state->batch_slots_.find(id);
+    if (known == state->batch_slots_.end() || state->batches_[known->second].open != nullptr) {
+      return callback(std::nullopt);
+    }
+    state->load_commit(id, [callback = std::move(callback)](
+                               const spool::BatchCommit* commit) mutable {
+      if (commit == nullptr) return callback(std::nullopt);
+      callback(std::string(commit->answer));
+    });
+  });
 }
 
 bool Home::State::run_lists() {

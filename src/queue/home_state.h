@@ -250,6 +250,8 @@ class Home::State {
   void load(Slot slot, LoadCallback callback);
   void load_once(Slot slot, LoadCallback callback);
   void load_base(spool::Position base, std::string outcome, LoadCallback callback);
+  using CommitCallback = std::move_only_function<void(const spool::BatchCommit* commit)>;
+  void load_commit(BatchId id, CommitCallback callback);
   static bool decode_loaded(const spool::RecordView& base, std::string_view outcome,
                             Loaded& loaded);
   RecipientStatus status_of(Slot slot, const Loaded& loaded) const;
