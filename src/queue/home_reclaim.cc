@@ -185,10 +185,7 @@ void Home::State::pump_copies() {
     auto place = log_->append(copies_.front().first, copies_.front().second, spool::Room::reclaim);
     if (!place) {
       if (place.error() == spool::AppendError::poisoned) return fail();
-      log_->when_room([weak = std::weak_ptr<State*>(self_)] {
-        if (auto self = weak.lock()) (*self)->pump_copies();
-      });
-      return;
+      return wait_for_copy_room();
     }
     if (copies_.front().first == spool::BatchCommit::kType) {
       spool::BatchCommit commit;
@@ -205,6 +202,16 @@ void Home::State::pump_copies() {
   write_snapshot();
 }
 
+void Home::State::wait_for_copy_room() {
+  if (std::exchange(copies_wait_, true)) return;
+  log_->when_room([weak = std::weak_ptr<State*>(self_)] {
+    auto self = weak.lock();
+    if (!self) return;
+    (*self)->copies_wait_ = false;
+    (*self)->pump_copies();
+  });
+}
+
 void Home::State::copy_next() {
   if (folding_) return;
   folding_ = true;
@@ -213,7 +220,7 @@ void Home::State::copy_next() {
     if (--*left > 0) return;
     later([this] {
       folding_ = false;
-      pump_copies();
+      if (!copies_wait_) pump_copies();
     });
   };
   for (size_t n = 0; n < kFoldsAtOnce && !to_fold_.empty(); ++n) {
@@ -264,6 +271,7 @@ void Home::State::copy_folded(Slot slot, const Loaded& loaded) {
   if (!place) {
     if (place.error() == spool::AppendError::poisoned) return fail();
     to_fold_.push_back(recipients_.id_of(slot));
+    wait_for_copy_room();
     return;
   }
   copies_end_ = *place;

@@ -283,6 +283,7 @@ class Home::State {
   void scanned(bool ok);
   void reclaim_failed();
   void copy_next();
+  void wait_for_copy_room();
   void write_snapshot();
   void pump_copies();
   void unlink_copied();
@@ -377,6 +378,7 @@ class Home::State {
   std::deque<std::pair<spool::RecordType, std::string>> copies_;  // wait for room
   std::deque<RecipientId> to_fold_;
   bool folding_ = false;
+  bool copies_wait_ = false;  // for room
   bool unlink_waits_ = false;
   uint32_t reclaim_failures_ = 0;  // in a row
   Instant reclaim_after_;
