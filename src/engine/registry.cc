@@ -90,6 +90,9 @@ bool Registry::State::load(std::string_view key, std::string_view value) {
     std::string_view digest = reader.raw(held.digest.size());
     if (!reader.done()) return false;
     std::memcpy(held.digest.data(), digest.data(), digest.size());
+    // A power cut may have come between the two records: nobody was answered, the key is free. (By
+    // name, campaigns are before what created them.)
+    if (!campaigns_.contains(held.campaign)) return true;
     created_names_[held.campaign].emplace_back(key);
     answers_.put(tenant, name, std::move(held));
     return true;
@@ -119,7 +122,8 @@ void Registry::State::start() {
   arm_schedule();
   for (CampaignId id : unsent_events_) {
     auto known = campaigns_.find(id);
-    if (known != campaigns_.end()) send_event(known->second);
+    // The event is written before the state: without that it is not complete yet.
+    if (known != campaigns_.end() && known->second.ended()) send_event(known->second);
   }
   unsent_events_.clear();
   std::vector<CampaignId> ids;
@@ -191,11 +195,22 @@ void Registry::State::change(CampaignInfo info, std::move_only_function<void(boo
     later([done = std::move(done)]() mutable { done(false); });
     return;
   }
+  std::optional<CampaignInfo> before;
+  if (auto known = campaigns_.find(info.id); known != campaigns_.end()) before = known->second;
   campaigns_[info.id] = info;
   log_->sync([this, weak = std::weak_ptr<State*>(self_), info = std::move(info),
-              done = std::move(done)](bool ok) mutable {
+              before = std::move(before), done = std::move(done)](bool ok) mutable {
     if (weak.expired()) return;
-    if (!ok || !publish_) return done(ok);
+    if (!ok) {
+      // Nobody was told of it, and the log does not say it.
+      if (before) {
+        campaigns_[info.id] = std::move(*before);
+      } else {
+        campaigns_.erase(info.id);
+      }
+      return done(false);
+    }
+    if (!publish_) return done(true);
     publish_(info, [done = std::move(done)]() mutable { done(true); });
   });
 }

@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -127,6 +128,7 @@ class Registry::State {
   std::map<uint64_t, KeyInfo> keys_;
   std::map<CampaignId, std::vector<std::string>> created_names_;  // log names to erase with it
   std::vector<CampaignId> unsent_events_;
+  std::set<CampaignId> complete_again_;  // could not be written: looked at again in a while
   Answers answers_;
   CampaignId next_campaign_ = 1;
   TenantId next_tenant_ = 1;

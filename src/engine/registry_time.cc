@@ -61,9 +61,16 @@ void Registry::State::complete(CampaignId id) {
   after.ended_at = loop_.wall_now();
   std::string value;
   ByteWriter(value).varint(id);
-  if (!log_->put(event_key(id), value)) return end_command(id);
+  if (!log_->put(event_key(id), value)) {
+    complete_again_.insert(id);
+    return end_command(id);
+  }
   change(std::move(after), [this, id](bool ok) {
-    if (ok) send_event(campaigns_.at(id));
+    if (ok) {
+      send_event(campaigns_.at(id));
+    } else {
+      complete_again_.insert(id);
+    }
     end_command(id);
   });
 }
@@ -88,6 +95,7 @@ void Registry::State::on_timer() {
   loop_.timers().arm(timer_, loop_.now() + kRegistryLook);
   forget_old();
   arm_schedule();
+  for (CampaignId id : std::exchange(complete_again_, {})) consider_complete(id);
 }
 
 void Registry::State::arm_schedule() {
