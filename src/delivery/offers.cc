@@ -160,7 +160,11 @@ void Dispatch::State::bounce(const queue::DestinationId& id, const dns::Resoluti
                      if (stopping || !still_offered(id, pulled.more)) return;
                      // In a later turn: a domain may have very many.
                      parts.loop.defer([this, id, resolution, alive = alive] {
-                       if (!*alive || stopping || !offered.contains(id)) return;
+                       if (!*alive || stopping) return;
+                       auto found = offered.find(id);
+                       if (found == offered.end()) return;
+                       // A reload or DNS has found a way for it meanwhile.
+                       if (found->second.hold != DestinationHold::bouncing) return;
                        if (parts.loop.now() < resolution->expires_at) return bounce(id, resolution);
                        ask_dns(id);
                      });
