@@ -188,7 +188,8 @@ bool Dispatch::State::all_in_allowed_networks(const dns::Resolution& resolution)
 void Dispatch::State::add_to_lane(const throttle::LaneId& id, Outlet outlet,
                                   const dns::ResolutionPtr& resolution) {
   // A worker that has not heard of a new configuration yet may know fewer sources.
-  if (stopping || id.source >= config.sources->size()) return;
+  if (stopping) return;
+  if (id.source >= config.sources->size()) return reroute(outlet);
   std::vector<std::string> hosts;
   for (const dns::MailHost& host : resolution->hosts) hosts.push_back(host.name);
   traffic::Settings settings =
@@ -228,7 +229,7 @@ void Dispatch::State::retire_lanes_of_other_sources(const DispatchConfig& next) 
   }
   for (Lane* lane : retiring) {
     lane_numbers.erase(lane->id());
-    lane->stop();
+    lane->retire();
   }
 }
 

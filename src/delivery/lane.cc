@@ -84,6 +84,12 @@ void Lane::stop() {
   parts_.host.touch(*this);
 }
 
+// A home that had heard of the new configuration earlier has sent its mail here all the same.
+void Lane::retire() {
+  outlets_.each([&](const Outlet& outlet) { parts_.host.reroute(outlet); });
+  stop();
+}
+
 void Lane::abandon() {
   std::vector<Connection*> connections;
   for (auto& connection : connections_) connections.push_back(connection.get());

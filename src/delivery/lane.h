@@ -127,6 +127,8 @@ class Lane final : public ConnectionOwner {
 
   // Takes nothing new, finishes what has sent its content, gives back the rest.
   void stop();
+  // As stop(): its source is another one now, and its destinations must find their lanes again.
+  void retire();
   void abandon();
   bool stopping() const { return stopping_; }
   // Nothing is left of it.
