@@ -1,6 +1,7 @@
 #include "base/bytes.h"
 #include "engine/backend.h"
 #include "engine/batch_intake.h"
+#include "engine/campaign_rules.h"
 #include "engine/control.h"
 
 // A single message: a batch of its own of 1 to kMessageRecipientsMax recipients, answered when it
@@ -109,6 +110,13 @@ class MessageIntake : public std::enable_shared_from_this<MessageIntake> {
 
   void submit() {
     if (worker_.short_of_space()) return refuse(refused(queue::SubmitError::disk_full));
+    if (message_.campaign != 0) {
+      // Again: a campaign that was closed meanwhile may be found complete before this one counts.
+      const queue::CampaignInfo* campaign = worker_.campaigns().find(message_.campaign);
+      if (campaign == nullptr || !takes_recipients(*campaign)) {
+        return refuse(refused(RegistryError::wrong_state, "campaign"));
+      }
+    }
     queue::NewBatch batch;
     batch.campaign = message_.campaign;
     batch.tenant = caller_.tenant;
