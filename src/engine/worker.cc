@@ -13,6 +13,8 @@ namespace {
 
 // Answers of the API that clients have not read yet, of the whole process.
 constexpr uint64_t kUnreadBytesMax = 256u << 20;
+// Looks at the ring for the ends of what was cancelled last.
+constexpr int kDrainTries = 100;
 
 }  // namespace
 
@@ -24,7 +26,26 @@ Worker::Worker(Shared& shared, uint32_t index)
   patience_.bind<&Worker::check_stopped>(this);
 }
 
-Worker::~Worker() = default;
+// As members would go, but the ring last: polls of DNS sockets outlive the wire until their
+// cancelled ends come.
+Worker::~Worker() {
+  space_.reset();
+  server_.reset();
+  api_.reset();
+  backend_.reset();
+  dispatch_.reset();
+  homes_.clear();
+  exporter_.reset();
+  contents_.reset();
+  resolver_.reset();
+  wire_.reset();
+  if (loop_ == nullptr) return;
+  Ring& ring = loop_->ring();
+  for (int tries = 0; tries < kDrainTries && ring.in_flight() > 0; ++tries) {
+    ring.wait(loop_->now());
+    ring.run();
+  }
+}
 
 Result<std::unique_ptr<Worker>> Worker::create(Shared& shared, uint32_t index) {
   std::unique_ptr<Worker> worker(new Worker(shared, index));
