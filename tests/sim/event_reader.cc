@@ -1,0 +1,34 @@
+#include "sim/event_reader.h"
+
+#include "sim/json.h"
+
+namespace postring::sim {
+namespace {
+
+constexpr Duration kBetween = Duration::seconds(20);
+
+}  // namespace
+
+void EventReader::read() {
+  if (stopped_) return;
+  reading_ = true;
+  std::string path = "/v1/events?limit=500" + (cursor_.empty() ? "" : "&after=" + cursor_);
+  api_.call({"GET", path}, [this](const ApiClient::Reply& reply) {
+    reading_ = false;
+    if (reply.status != 200) return ledger_.broke("api: events: " + reply.body);
+    on_page(reply.body);
+    schedule_.after(kBetween, [this] { read(); });
+  });
+}
+
+void EventReader::on_page(const std::string& json) {
+  auto page = json_events(json);
+  if (!page) return ledger_.broke("api: no page of events: " + json);
+  cursor_ = page->next;
+  for (const EventPage::Event& event : page->events) {
+    if (ledger_.on_note) ledger_.on_note("event " + event.json);
+    if (!event.address.empty()) ledger_.told(event.address, event.id, event.type);
+  }
+}
+
+}  // namespace postring::sim

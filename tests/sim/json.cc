@@ -1,0 +1,42 @@
+#include "sim/json.h"
+
+#include <simdjson.h>
+
+namespace postring::sim {
+
+std::optional<std::string> json_text(std::string_view json, std::string_view path) {
+  simdjson::dom::parser parser;
+  std::string_view value;
+  if (parser.parse(json.data(), json.size()).at_pointer(path).get(value)) return std::nullopt;
+  return std::string(value);
+}
+
+std::optional<uint64_t> json_number(std::string_view json, std::string_view path) {
+  simdjson::dom::parser parser;
+  uint64_t value = 0;
+  if (parser.parse(json.data(), json.size()).at_pointer(path).get(value)) return std::nullopt;
+  return value;
+}
+
+std::optional<EventPage> json_events(std::string_view json) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element page;
+  simdjson::dom::array events;
+  std::string_view next;
+  if (parser.parse(json.data(), json.size()).get(page) || page["events"].get(events) ||
+      page["next"].get(next)) {
+    return std::nullopt;
+  }
+  EventPage out;
+  out.next = next;
+  for (simdjson::dom::element event : events) {
+    std::string_view id, type, address;
+    if (event["id"].get(id) || event["type"].get(type)) return std::nullopt;
+    if (event["address"].get(address)) address = {};
+    out.events.push_back(
+        {std::string(id), std::string(type), std::string(address), simdjson::minify(event)});
+  }
+  return out;
+}
+
+}  // namespace postring::sim

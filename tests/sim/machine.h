@@ -1,0 +1,100 @@
+// Machine: the computer the simulated process runs on: its clock, disk, network, descriptors.
+//
+// The seams of src/io/ are implemented on it (sim_*.cc): they find the machine through machine(),
+// for a process asks its system and not an object. One machine at a time.
+//
+// The process may end at any file operation, in the middle of what the product does: the machine
+// then keeps the disk as it is at that moment, cut by the loss of power or not, and what the
+// process still does until it returns to the world happens to a disk that nobody will see.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/random.h"
+#include "io/signals.h"
+#include "sim/disk.h"
+#include "sim/net.h"
+#include "sim/options.h"
+#include "sim/schedule.h"
+
+namespace postring::sim {
+
+class DnsWorld;
+class SimRing;
+
+// What a descriptor of the process stands for.
+struct OpenFile {
+  InodePtr inode;
+  std::string path;
+};
+struct OpenSocket {
+  StreamPtr stream;  // none: not connected
+};
+using Descriptor =
+    std::variant<std::monostate, OpenFile, OpenSocket, std::shared_ptr<Listener>>;
+
+struct Machine {
+  Machine(Schedule& schedule_, Faults& faults_, Net& net_, DnsWorld& dns_, uint64_t seed)
+      : schedule(schedule_),
+        faults(faults_),
+        net(net_),
+        dns(dns_),
+        random(seed),
+        entropy(random.next()),
+        disk(std::make_unique<Disk>(static_cast<uint64_t>(faults.options.disk_bytes))) {}
+
+  // The lowest free number, as Linux gives it.
+  int open(Descriptor what);
+  void close(int descriptor);
+  template <typename T>
+  T* find(int descriptor) {
+    if (descriptor < 3 || static_cast<size_t>(descriptor) - 3 >= descriptors.size()) return nullptr;
+    return std::get_if<T>(&descriptors[static_cast<size_t>(descriptor) - 3]);
+  }
+  size_t open_count() const;
+
+  // With `chance` of 1,000, while there are faults.
+  bool fault(int64_t chance) {
+    return faults.on && random.chance(static_cast<uint64_t>(chance), 1'000);
+  }
+  Duration up_to(int64_t us_max) { return Duration::microseconds(random.between(1, us_max)); }
+
+  // Called by every file operation that changes something.
+  void file_operation();
+  // The process ends: what the disk then holds, and nothing of it stays open.
+  void end_process(bool power_cut);
+  // Puts the disk aside as it is now; end_process() then takes that one.
+  void freeze_disk(bool power_cut);
+
+  Schedule& schedule;
+  Faults& faults;
+  Net& net;
+  DnsWorld& dns;
+  Random random;
+  Random entropy;  // what the process takes for unguessable
+  std::unique_ptr<Disk> disk;
+  std::vector<Descriptor> descriptors;  // from 3 on
+  Duration wall_offset = Duration::seconds(1'700'000'000);
+
+  // How many file operations until the process ends in one; 0: none.
+  uint64_t end_in_operations = 0;
+  bool end_with_power = false;
+  std::unique_ptr<Disk> frozen;
+
+  std::vector<SimRing*> rings;  // of the process that runs, in the order of making
+  std::vector<std::unique_ptr<Disk>> old_disks;  // maps of ended processes point into them
+  std::function<void(Signal)> on_signal;  // of the process's SignalWatch
+  std::function<void()> on_watch_ended;   // the last thing before the workers finish
+  int64_t sync_failures_left = 0;
+  Instant sync_failed_at{};  // the last one
+};
+
+Machine& machine();
+void set_machine(Machine* machine);
+
+}  // namespace postring::sim

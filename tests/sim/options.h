@@ -1,0 +1,113 @@
+// Options: everything that a run may meet, as plain data drawn once from the seed.
+//
+//   Options options = draw_options(seed, Mode::swarm);
+//   print(options);                      // "name value", one a line: a scenario has the same form
+//   set_option(options, "smtp.greylist", "250");
+//
+// Chances are of 1,000 where nothing else is said, times are microseconds. Faults are met until the
+// run heals (faults_for); then all of them are off, and everything has to drain.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace postring::sim {
+
+enum class Mode : uint8_t {
+  swarm,  // some faults are off altogether, the others of any strength
+  lite,   // the world is kind; the process may crash
+  quiet   // no faults: what is measured and what scenarios start from
+};
+
+// Lies of the machine that no product can live with: each must break a law (--canary).
+enum Plant : int64_t {
+  kNoPlant,
+  kLyingSync,    // a sync says success and makes nothing durable
+  kLostWrite,    // a write says success and reaches nothing, now and then
+  kFlippedByte,  // a byte of what is sent is another one, now and then
+};
+
+struct Options {
+  // The work.
+  int64_t workers = 1;
+  int64_t workers_later = 1;  // after a restart
+  int64_t campaigns = 1;
+  int64_t recipients = 300;  // of each campaign
+  int64_t batch = 100;       // recipients of one
+  int64_t domains = 10;
+  int64_t retry_s = 60;
+  int64_t max_age_s = 86'400;
+  int64_t messages_per_second = 0;  // 0: no limit
+  int64_t burst = 20;
+  int64_t connections = 10;
+  int64_t segment_bytes = 65'536;
+  int64_t pauses = 0;   // of each campaign
+  int64_t cancels = 0;  // 1: the last campaign is cancelled at some moment
+  int64_t faults_for_s = 600;
+
+  int64_t plant = kNoPlant;
+
+  // The process and its machine.
+  int64_t crashes = 0;
+  int64_t crash_power = 500;     // of these, how many lose what was not synced
+  int64_t crash_in_file = 300;   // at a file operation, not between two events
+  int64_t stops = 0;             // orderly restarts
+  int64_t turn_us_max = 50;
+  int64_t stall = 0;             // of 100,000 turns
+  int64_t stall_us_max = 200'000;
+  int64_t early_submit = 0;      // the submission queue was full
+
+  // The disk.
+  int64_t io_us_max = 200;
+  int64_t sync_us_max = 5'000;
+  int64_t short_io = 0;
+  int64_t sync_failures = 0;    // in the whole run
+  int64_t disk_bytes = 1 << 30;
+  int64_t disk_full = 0;        // how often others fill it for a while
+
+  // The network.
+  int64_t latency_us_min = 200;
+  int64_t latency_us_max = 20'000;
+  int64_t short_send = 0;
+  int64_t pieces = 0;           // what arrives comes byte by byte
+  int64_t refuse = 0;
+  int64_t unreachable = 0;      // a connection that never opens
+  int64_t client_loss = 0;      // a client's connection breaks
+
+  // Names.
+  int64_t dns_us_max = 50'000;
+  int64_t dns_failure = 0;      // SERVFAIL, or no answer
+  int64_t dns_null = 0;         // of the domains: they take no mail
+  int64_t dns_missing = 0;      // of the domains: they do not exist
+
+  // Mail hosts.
+  int64_t smtp_us_max = 10'000;       // until a reply
+  int64_t smtp_tarpit = 0;            // of replies that take up to a minute
+  int64_t smtp_greylist = 0;          // of recipients: not at the first time
+  int64_t smtp_unknown = 0;           // of recipients: 550, always
+  int64_t smtp_defer = 0;             // of replies to RCPT and the dot: 4yz
+  int64_t smtp_421 = 0;               // of replies: 421 and closed
+  int64_t smtp_refuse_content = 0;    // of recipients: 554 at the dot, always
+  int64_t smtp_drop_early = 0;        // of connections: lost before the first MAIL
+  int64_t smtp_drop = 0;              // of commands: lost instead of the reply
+  int64_t smtp_drop_dot = 0;          // of contents taken: lost before the 250
+  int64_t smtp_multiline = 0;
+  int64_t smtp_no_pipelining = 0;     // of hosts
+  int64_t smtp_no_chunking = 0;       // of hosts
+  int64_t smtp_connections = 0;       // a host's limit; 0: none
+};
+
+Options draw_options(uint64_t seed, Mode mode);
+
+// Calls `visit` for every option, in a fixed order.
+void for_each_option(Options& options,
+                     const std::function<void(std::string_view name, int64_t& value)>& visit);
+
+std::string text_of(const Options& options);
+
+// One "name value" line; false: there is no such option, or it is no number.
+bool set_option(Options& options, std::string_view line);
+
+}  // namespace postring::sim

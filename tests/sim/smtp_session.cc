@@ -1,0 +1,353 @@
+#include "sim/smtp_session.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "base/hash.h"
+
+namespace postring::sim {
+namespace {
+
+constexpr size_t kCommandMax = 1'024;
+constexpr size_t kLineMax = 1'000;  // RFC 5321 4.5.3.1.6, its end included
+
+std::string upper(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+  return out;
+}
+
+// "<a@b> SIZE=3" after "MAIL FROM:"; nothing where it is no path.
+bool split_path(std::string_view text, std::string& path, std::string& parameters) {
+  if (!text.starts_with('<')) return false;
+  size_t end = text.find('>');
+  if (end == std::string_view::npos) return false;
+  path = text.substr(1, end - 1);
+  parameters = text.substr(end + 1);
+  return parameters.empty() || parameters[0] == ' ';
+}
+
+// Quoted-printable undone as far as it matters here: soft line breaks and dots.
+std::string unquoted(std::string_view content) {
+  std::string plain;
+  for (size_t at = 0; at < content.size(); ++at) {
+    std::string_view three = content.substr(at, 3);
+    if (three == "=\r\n") {
+      at += 2;
+    } else if (three == "=2E") {
+      plain += '.';
+      at += 2;
+    } else {
+      plain += content[at];
+    }
+  }
+  return plain;
+}
+
+}  // namespace
+
+SmtpSession::~SmtpSession() = default;
+
+void SmtpSession::broke(const std::string& what) {
+  host_.ledger_.broke("protocol: " + host_.name_ + ": " + what);
+}
+
+void SmtpSession::trace(std::string_view line) const {
+  if (!host_.ledger_.on_note) return;
+  host_.ledger_.on_note(host_.name_ + " " + std::to_string(number_) + ": " + std::string(line));
+}
+
+bool SmtpSession::drawn(int64_t chance) {
+  return host_.faults_.on && host_.random_.chance(static_cast<uint64_t>(chance), 1'000);
+}
+
+void SmtpSession::on_open(Stream& stream) {
+  stream_ = stream.shared_from_this();
+  const Options& o = host_.faults_.options;
+  if (lose(o.smtp_drop_early / 2)) return;
+  if (o.smtp_connections > 0 && host_.connections_ > static_cast<size_t>(o.smtp_connections)) {
+    return reply("421 4.7.0 too many connections\r\n", true);
+  }
+  reply("220 " + host_.name_ + " ESMTP\r\n");
+}
+
+void SmtpSession::on_bytes(Stream&, std::string_view bytes, Instant sent) {
+  if (closed_) return;
+  if (replying_ && !host_.pipelining_) broke("ahead of the reply: " + std::string(bytes));
+  sent_ = sent;
+  inbox_ += bytes;
+  read_more();
+}
+
+void SmtpSession::on_end(Stream&, bool) {
+  trace("the client has closed");
+  close_now(false);
+}
+
+void SmtpSession::close_now(bool reset) {
+  if (closed_) return;
+  closed_ = true;
+  --host_.connections_;
+  if (stream_ == nullptr) return;
+  if (reset) stream_->abort();
+  stream_->finish();
+  stream_ = nullptr;
+}
+
+// The connection goes instead of a reply.
+bool SmtpSession::lose(int64_t chance) {
+  if (!drawn(chance)) return false;
+  close_now(host_.random_.chance(1, 2));
+  return true;
+}
+
+void SmtpSession::multiline(std::string& text) {
+  if (!drawn(host_.faults_.options.smtp_multiline) || text.find("\r\n") != text.size() - 2) return;
+  text = text.substr(0, 3) + "-and more than one line\r\n" + text;
+}
+
+void SmtpSession::reply(std::string text, bool close) {
+  const Options& o = host_.faults_.options;
+  multiline(text);
+  replying_ = true;
+  Duration wait = Duration::microseconds(host_.random_.between(1, o.smtp_us_max));
+  if (drawn(o.smtp_tarpit)) wait = Duration::seconds(host_.random_.between(1, 60));
+  host_.schedule_.after(wait, [self = shared_from_this(), text = std::move(text), close]() mutable {
+    if (self->closed_) return;
+    self->replying_ = false;
+    self->trace(text);
+    self->stream_->say(std::move(text));
+    for (auto& seen : std::exchange(self->marks_, {})) {
+      self->stream_->mark(self->stream_->said(), std::move(seen));
+    }
+    if (close) return self->close_now(false);
+    self->read_more();
+  });
+}
+
+// ---- reading -----------------------------------------------------------------------------------
+
+void SmtpSession::read_more() {
+  while (!replying_ && !closed_) {
+    if (state_ == State::data) {
+      if (!read_data()) return;
+      continue;
+    }
+    if (state_ == State::bdat) {
+      if (!read_chunk()) return;
+      continue;
+    }
+    size_t end = inbox_.find("\r\n");
+    if (end == std::string::npos) {
+      if (inbox_.size() > kCommandMax) broke("a command without an end");
+      return;
+    }
+    std::string line = inbox_.substr(0, end);
+    inbox_.erase(0, end + 2);
+    if (line.size() + 2 > kCommandMax) broke("a command of " + std::to_string(line.size()));
+    if (line.find_first_of("\r\n") != std::string::npos) broke("a bare CR or LF in a command");
+    command(line);
+  }
+}
+
+void SmtpSession::command(std::string_view line) {
+  trace(line);
+  if (state_ == State::fresh && !line.starts_with("EHLO ") && !line.starts_with("HELO ") &&
+      line != "QUIT") {
+    broke("before EHLO: " + std::string(line));
+  }
+  bool chunk = line.starts_with("BDAT ");
+  if (!host_.pipelining_ && !inbox_.empty() && !chunk) broke("ahead of the reply: " + inbox_);
+  const Options& o = host_.faults_.options;
+  if (lose(state_ == State::fresh ? o.smtp_drop_early / 2 : o.smtp_drop)) return;
+  // Content follows a chunk's command: that is read first.
+  if (!chunk && drawn(o.smtp_421)) return reply("421 4.3.2 going down\r\n", true);
+  if (line.starts_with("EHLO ") || line.starts_with("HELO ")) return ehlo(line);
+  if (line.starts_with("MAIL FROM:")) return mail(line.substr(10));
+  if (line.starts_with("RCPT TO:")) return rcpt(line.substr(8));
+  if (line == "DATA") return begin_data();
+  if (chunk) return begin_bdat(line.substr(5));
+  if (line == "RSET" || line == "NOOP") {
+    if (line == "RSET") end_transaction();
+    return reply("250 2.0.0 ok\r\n");
+  }
+  if (line == "QUIT") return reply("221 2.0.0 bye\r\n", true);
+  broke("no command: " + std::string(line));
+  reply("500 5.5.2 what\r\n");
+}
+
+void SmtpSession::ehlo(std::string_view line) {
+  state_ = State::greeted;
+  extended_ = line[0] == 'E';
+  if (!extended_) return reply("250 " + host_.name_ + "\r\n");
+  std::string text = "250-" + host_.name_ + "\r\n";
+  if (host_.pipelining_) text += "250-PIPELINING\r\n";
+  if (host_.chunking_) text += "250-CHUNKING\r\n";
+  reply(text + "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 10000000\r\n");
+}
+
+// ---- a transaction -----------------------------------------------------------------------------
+
+void SmtpSession::end_transaction() {
+  if (state_ != State::fresh) state_ = State::greeted;
+  recipients_.clear();
+  content_.clear();
+  size_ = 0;
+  refused_ = false;
+}
+
+void SmtpSession::mail(std::string_view rest) {
+  std::string parameters;
+  if (!split_path(rest, sender_, parameters)) broke("MAIL FROM:" + std::string(rest));
+  if (state_ != State::greeted && !refused_) broke("MAIL within a transaction");
+  host_.mails_.push_back(sent_);
+  end_transaction();
+  if (size_t at = upper(parameters).find(" SIZE="); at != std::string::npos) {
+    std::from_chars(parameters.data() + at + 6, parameters.data() + parameters.size(), size_);
+  }
+  state_ = State::mail;
+  reply("250 2.1.0 ok\r\n");
+}
+
+void SmtpSession::rcpt(std::string_view rest) {
+  std::string address, parameters;
+  if (!split_path(rest, address, parameters)) broke("RCPT TO:" + std::string(rest));
+  if (state_ != State::mail && state_ != State::rcpt) {
+    if (!refused_) broke("RCPT without MAIL");
+    return reply("503 5.5.1 not now\r\n");
+  }
+  const Options& o = host_.faults_.options;
+  refused_ = true;
+  if (host_.ledger_.find(address) == nullptr) {
+    host_.ledger_.broke("no stranger: RCPT for " + address);
+  }
+  if (host_.of_people(address, "unknown", o.smtp_unknown)) {
+    return reply("550 5.1.1 no such user here\r\n");
+  }
+  bool grey = host_.faults_.on && host_.of_people(address, "grey", o.smtp_greylist);
+  if (grey && host_.greylisted_.insert(address).second) {
+    return reply("451 4.7.1 try again later\r\n");
+  }
+  if (drawn(o.smtp_defer)) return reply("452 4.2.2 mailbox full\r\n");
+  refused_ = false;
+  recipients_.push_back(address);
+  state_ = State::rcpt;
+  reply("250 2.1.5 ok\r\n");
+}
+
+void SmtpSession::begin_data() {
+  if (state_ == State::rcpt) {
+    state_ = State::data;
+    return reply("354 go ahead\r\n");
+  }
+  if (!refused_) broke("DATA without RCPT");
+  reply("503 5.5.1 no valid recipients\r\n");
+}
+
+void SmtpSession::begin_bdat(std::string_view rest) {
+  if (!host_.chunking_) broke("BDAT was not offered");
+  size_t space = rest.find(' ');
+  std::string_view number = rest.substr(0, space);
+  auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), chunk_left_);
+  if (error != std::errc{} || end != number.data() + number.size()) broke("BDAT size");
+  chunk_last_ = space != std::string_view::npos && rest.substr(space) == " LAST";
+  if (space != std::string_view::npos && !chunk_last_) broke("BDAT " + std::string(rest));
+  chunk_refused_ = state_ != State::rcpt;
+  if (chunk_refused_ && !refused_) broke("BDAT without RCPT");
+  state_ = State::bdat;
+}
+
+bool SmtpSession::read_chunk() {
+  size_t count = static_cast<size_t>(std::min<uint64_t>(chunk_left_, inbox_.size()));
+  content_.append(inbox_, 0, count);
+  inbox_.erase(0, count);
+  chunk_left_ -= count;
+  if (chunk_left_ > 0) return false;
+  state_ = State::rcpt;
+  if (!host_.pipelining_ && !inbox_.empty()) broke("ahead of the reply to a chunk");
+  if (chunk_refused_) {
+    end_transaction();
+    state_ = State::greeted;
+    refused_ = true;
+    reply("503 5.5.1 no valid recipients\r\n");
+    return true;
+  }
+  if (!chunk_last_) {
+    reply("250 2.0.0 ok\r\n");
+    return true;
+  }
+  take_content(std::move(content_), false);
+  return true;
+}
+
+bool SmtpSession::read_data() {
+  size_t end = inbox_.starts_with(".\r\n") ? 0 : inbox_.find("\r\n.\r\n");
+  if (end == std::string::npos) return false;
+  size_t body = end == 0 ? 0 : end + 2;
+  std::string content = inbox_.substr(0, body);
+  inbox_.erase(0, body + 3);
+  take_content(std::move(content), true);
+  return true;
+}
+
+void SmtpSession::take_content(std::string content, bool dotted) {
+  content_.clear();
+  for (size_t at = 0; at < content.size();) {
+    size_t end = content.find("\r\n", at);
+    if (end == std::string::npos) {
+      broke("a content that does not end with CRLF");
+      break;
+    }
+    if (dotted && content[at] == '.') {
+      if (content[at + 1] != '.') broke("a dot that is not doubled");
+      ++at;
+    }
+    if (end + 2 - at > kLineMax) broke("a content line of " + std::to_string(end + 2 - at));
+    content_.append(content, at, end + 2 - at);
+    at = end + 2;
+  }
+  for (size_t i = 0; i < content_.size(); ++i) {
+    bool cr = content_[i] == '\r', lf = content_[i] == '\n';
+    if (cr && (i + 1 == content_.size() || content_[i + 1] != '\n')) broke("a bare CR");
+    if (lf && (i == 0 || content_[i - 1] != '\r')) broke("a bare LF");
+  }
+  if (size_ != 0 && size_ != content_.size()) broke("a SIZE that is not the content's");
+  if (recipients_.size() != 1) broke("more than one recipient");
+  for (const std::string& address : recipients_) {
+    host_.ledger_.content_arrived(address, hash64(sender_ + "\n" + content_));
+  }
+  const Options& o = host_.faults_.options;
+  std::string text = judge_content();
+  bool taken = text.starts_with('2');
+  std::vector<std::shared_ptr<Instant>> seen;
+  for (const std::string& address : recipients_) {
+    if (!taken) continue;
+    seen.push_back(std::make_shared<Instant>(Instant::never()));
+    host_.ledger_.delivered(address, seen.back());
+  }
+  end_transaction();
+  if (taken && lose(o.smtp_drop_dot)) return;
+  marks_ = std::move(seen);
+  reply(text, text.starts_with("421"));
+}
+
+std::string SmtpSession::judge_content() {
+  const Options& o = host_.faults_.options;
+  for (const std::string& address : recipients_) {
+    std::string mark = "mark:" + address + ":end";
+    std::string plain = unquoted(content_);
+    if (plain.find(mark) == std::string::npos) broke("a content without its recipient " + address);
+    if (plain.find("\r\n.a line that begins with a dot\r\n") == std::string::npos) {
+      broke("a content without its dot for " + address);
+    }
+    if (host_.of_people(address, "content", o.smtp_refuse_content)) {
+      return "554 5.7.1 not wanted here\r\n";
+    }
+  }
+  if (drawn(o.smtp_defer)) return "451 4.3.0 later\r\n";
+  if (drawn(o.smtp_421)) return "421 4.3.2 going down\r\n";
+  return "250 2.0.0 taken\r\n";
+}
+
+}  // namespace postring::sim

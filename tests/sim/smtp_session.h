@@ -1,0 +1,75 @@
+// SmtpSession: one connection to an SmtpHost.
+//
+//   greeting -> EHLO -> [MAIL -> RCPT -> DATA or BDAT -> content] * -> QUIT
+//
+// A reply goes out after a while; commands that came meanwhile wait for it, in order, as in a host
+// that reads one after the other.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/smtp_host.h"
+
+namespace postring::sim {
+
+class SmtpSession final : public Actor, public std::enable_shared_from_this<SmtpSession> {
+ public:
+  SmtpSession(SmtpHost& host, uint64_t number) : host_(host), number_(number) {}
+  ~SmtpSession() override;
+
+  void on_open(Stream& stream) override;
+  void on_bytes(Stream& stream, std::string_view bytes, Instant sent) override;
+  void on_end(Stream& stream, bool reset) override;
+
+ private:
+  enum class State : uint8_t { fresh, greeted, mail, rcpt, data, bdat };
+
+  void read_more();
+  void command(std::string_view line);
+  void ehlo(std::string_view line);
+  void mail(std::string_view line);
+  void rcpt(std::string_view line);
+  void begin_data();
+  void begin_bdat(std::string_view line);
+  bool read_data();
+  bool read_chunk();
+  void take_content(std::string content, bool dotted);
+  std::string judge_content();
+  void end_transaction();
+
+  // Says it after a while, then goes on reading. `close`: and nothing more.
+  void reply(std::string text, bool close = false);
+  void multiline(std::string& text);
+  bool lose(int64_t chance);
+  void close_now(bool reset);
+  bool drawn(int64_t chance);
+  // The client broke the protocol.
+  void broke(const std::string& what);
+  void trace(std::string_view line) const;
+
+  SmtpHost& host_;
+  uint64_t number_;  // of the host's connections
+  StreamPtr stream_;
+  State state_ = State::fresh;
+  std::string inbox_;
+  Instant sent_;          // when the last bytes were handed over
+  bool replying_ = false;
+  bool closed_ = false;
+  bool extended_ = false;
+  std::string sender_;
+  std::vector<std::string> recipients_;
+  uint64_t size_ = 0;     // as MAIL said it; 0: not
+  bool refused_ = false;  // a command of this transaction was answered 4yz or 5yz
+  std::string content_;
+  uint64_t chunk_left_ = 0;
+  bool chunk_last_ = false;
+  bool chunk_refused_ = false;
+  // Of the deliveries whose reply is on its way.
+  std::vector<std::shared_ptr<Instant>> marks_;
+};
+
+}  // namespace postring::sim

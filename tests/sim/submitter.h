@@ -1,0 +1,58 @@
+// Submitter: a client that brings one campaign in, batch by batch, starts it somewhere on the
+// way, closes it, perhaps pauses and resumes or cancels it, and looks at its counts until it is
+// complete.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "sim/api_client.h"
+#include "sim/ledger.h"
+
+namespace postring::sim {
+
+class Submitter {
+ public:
+  struct Plan {
+    std::string name;
+    std::vector<std::string> addresses;
+    size_t batch = 100;
+    int64_t pauses = 0;
+    bool cancel = false;
+  };
+
+  Submitter(Schedule& schedule, ApiClient& api, Ledger& ledger, Plan plan, uint64_t seed);
+
+  void begin();
+  // Everything was said, and the campaign is complete.
+  bool done() const { return complete_; }
+  std::string where() const;
+
+ private:
+  void create();
+  void submit(size_t from);
+  void command(const std::string& name, std::function<void(const ApiClient::Reply&)> done);
+  void start();
+  void close();
+  void pause();
+  void cancel();
+  void look();
+  void check_counts(std::string_view json);
+  Duration soon(int64_t ms_max) { return Duration::milliseconds(random_.between(1, ms_max)); }
+
+  Schedule& schedule_;
+  ApiClient& api_;
+  Ledger& ledger_;
+  Plan plan_;
+  Random random_;
+  std::string id_;
+  size_t start_at_ = 0;  // recipients that are in when it starts
+  bool started_ = false, closed_ = false, complete_ = false;
+  uint64_t next_key_ = 0;
+  std::string last_counts_;
+};
+
+}  // namespace postring::sim

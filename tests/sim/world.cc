@@ -1,0 +1,332 @@
+#include "sim/world.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/time_text.h"
+#include "sim/json.h"
+
+namespace postring::sim {
+namespace {
+
+const std::string kApi = "127.0.0.1:8025";
+const std::string kControl = "/run/postring/control.sock";
+// Beyond what waits for a retry, a rate or a pause.
+constexpr Duration kDrainsWithin = Duration::hours(2);
+constexpr Duration kStopsWithin = Duration::minutes(10);
+
+}  // namespace
+
+World::World(uint64_t seed, const Options& options, Say say)
+    : schedule_(seed ^ 0x7363686564u),
+      faults_{options, true},
+      random_(seed ^ 0x776f726c64u),
+      net_(schedule_, faults_, random_.next()),
+      ledger_(schedule_),
+      machine_(schedule_, faults_, net_, dns_, random_.next()),
+      say_(std::move(say)) {
+  set_machine(&machine_);
+  ledger_.on_note = [this](const std::string& line) { this->say(line); };
+  machine_.sync_failures_left = options.sync_failures;
+  make_hosts();
+  make_clients();
+  plan_faults();
+}
+
+World::~World() {
+  // What is left refers to the world only from what is scheduled, which is never run again.
+  if (node_ != nullptr && node_->runs()) node_->kill(false);
+  node_.reset();
+  former_.clear();
+  set_machine(nullptr);
+}
+
+void World::say(const std::string& line) {
+  if (say_) say_(rfc3339(WallTime{schedule_.now().us + machine_.wall_offset.us}) + " " + line);
+}
+
+// ---- what there is -----------------------------------------------------------------------------
+
+void World::make_hosts() {
+  const Options& o = faults_.options;
+  for (int64_t i = 0; i < o.domains; ++i) {
+    Domain domain;
+    domain.name = "d" + std::to_string(i) + ".example";
+    domain.host = IpAddress::v4(20, 1, static_cast<uint8_t>(i / 250),
+                                static_cast<uint8_t>(i % 250 + 1));
+    // The first one is plain: others share its host.
+    if (i > 0) {
+      if (random_.chance(static_cast<uint64_t>(o.dns_null), 1'000)) {
+        domain.kind = DomainKind::null_mx;
+      } else if (random_.chance(static_cast<uint64_t>(o.dns_missing), 1'000)) {
+        domain.kind = DomainKind::missing;
+      } else {
+        domain.kind = static_cast<DomainKind>(random_.below(4));
+      }
+    }
+    hosts_.push_back(std::make_unique<SmtpHost>(schedule_, faults_, ledger_, "mx." + domain.name,
+                                                random_.next()));
+    net_.add_host(domain.host, [host = hosts_.back().get()] { return host->accept(); });
+    dns_.add(std::move(domain));
+  }
+}
+
+void World::make_clients() {
+  const Options& o = faults_.options;
+  operator_ = std::make_unique<ApiClient>(schedule_, faults_, net_, kControl, random_.next());
+  api_ = std::make_unique<ApiClient>(schedule_, faults_, net_, kApi, random_.next());
+  reader_ = std::make_unique<EventReader>(schedule_, *api_, ledger_);
+  for (int64_t c = 0; c < o.campaigns; ++c) {
+    Submitter::Plan plan;
+    plan.name = "c" + std::to_string(c);
+    for (int64_t i = 0; i < o.recipients; ++i) {
+      plan.addresses.push_back("u" + std::to_string(i) + "." + plan.name + "@d" +
+                               std::to_string(random_.below(static_cast<uint64_t>(o.domains))) +
+                               ".example");
+    }
+    plan.batch = static_cast<size_t>(o.batch);
+    plan.pauses = o.pauses;
+    plan.cancel = o.cancels > 0 && c + 1 == o.campaigns;
+    submitters_.push_back(std::make_unique<Submitter>(schedule_, *api_, ledger_,
+                                                      std::move(plan), random_.next()));
+  }
+}
+
+void World::begin_clients(const std::string& key_json) {
+  auto key = json_text(key_json, "/key");
+  if (!key) return ledger_.broke("api: no key: " + key_json);
+  api_->use_key(*key);
+  for (const auto& submitter : submitters_) submitter->begin();
+  reader_->begin();
+}
+
+engine::Config World::config() const {
+  const Options& o = faults_.options;
+  engine::Config config;
+  config.hostname = "mail.sender.example";
+  config.spool.dir = "/spool";
+  config.spool.segment_size = static_cast<uint64_t>(o.segment_bytes);
+  config.spool.free_min = 4u << 20;
+  config.control.socket = kControl;
+  config.delivery.retry = {Duration::seconds(o.retry_s)};
+  config.delivery.max_age = Duration::seconds(o.max_age_s);
+  config.delivery.limits.connections = static_cast<uint32_t>(o.connections);
+  config.delivery.limits.rate =
+      throttle::Rate::per_second(static_cast<uint32_t>(o.messages_per_second));
+  config.delivery.limits.burst = static_cast<uint32_t>(o.burst);
+  return config;
+}
+
+// ---- what happens to it ------------------------------------------------------------------------
+
+void World::plan_faults() {
+  const Options& o = faults_.options;
+  auto some_time = [this, &o] {
+    return Duration::microseconds(random_.between(1, o.faults_for_s * 1'000'000));
+  };
+  for (int64_t i = 0; i < o.crashes; ++i) {
+    bool power_cut = random_.chance(static_cast<uint64_t>(o.crash_power), 1'000);
+    bool in_file = random_.chance(static_cast<uint64_t>(o.crash_in_file), 1'000);
+    schedule_.after(some_time(), [this, power_cut, in_file, steps = random_.between(1, 60)] {
+      if (!in_file) return kill_node(power_cut);
+      machine_.end_in_operations = static_cast<uint64_t>(steps);
+      machine_.end_with_power = power_cut;
+    });
+  }
+  for (int64_t i = 0; i < o.stops; ++i) schedule_.after(some_time(), [this] { stop_node(); });
+  for (int64_t i = 0; i < o.disk_full; ++i) {
+    schedule_.after(some_time(), [this, lasts = some_time()] {
+      if (healed_) return;
+      say("world: the disk fills");
+      machine_.disk->set_capacity(0);
+      schedule_.after(lasts, [this] {
+        machine_.disk->set_capacity(static_cast<uint64_t>(faults_.options.disk_bytes));
+      });
+    });
+  }
+  schedule_.after(Duration::seconds(o.faults_for_s), [this] { heal(); });
+}
+
+void World::heal() {
+  say("world: heals");
+  healed_ = true;
+  faults_.on = false;
+  machine_.end_in_operations = 0;
+  machine_.disk->set_capacity(static_cast<uint64_t>(faults_.options.disk_bytes));
+}
+
+void World::start_node() {
+  if (node_ != nullptr) former_.push_back(std::move(node_));
+  stopping_ = false;
+  const Options& o = faults_.options;
+  auto workers = static_cast<size_t>(starts_.size() % 2 == 0 ? o.workers : o.workers_later);
+  node_ = std::make_unique<Node>(machine_, config(), workers, [this](std::string_view line) {
+    if (say_) say_(std::string(line.substr(0, line.size() - 1)));
+  });
+  node_->on_ended = [this] { on_node_ended(); };
+  starts_.push_back(schedule_.now());
+  bool started = node_->start();
+  if (machine_.frozen != nullptr) {
+    if (started) return kill_node(machine_.end_with_power);
+    machine_.end_process(machine_.end_with_power);
+    return restart_after(Duration::seconds(1));
+  }
+  if (started) return;
+  say("world: it does not start: " + node_->problem());
+  bool no_space = node_->problem().find("No space") != std::string::npos;
+  if (!no_space) ledger_.broke("start: " + node_->problem());
+  machine_.end_process(false);
+  restart_after(Duration::seconds(10));
+}
+
+void World::restart_after(Duration wait) {
+  if (rests_) return;
+  schedule_.after(wait, [this] {
+    if (node_ == nullptr || !node_->runs()) start_node();
+  });
+}
+
+void World::kill_node(bool power_cut) {
+  if (node_ == nullptr || !node_->runs()) return;
+  say(power_cut ? "world: the power goes" : "world: the process is killed");
+  (power_cut ? power_cuts_ : kills_) += 1;
+  const Options& o = faults_.options;
+  // What was not written, or not synced, at this moment (README.md of this folder).
+  Duration window = Duration::milliseconds(50) + Duration::microseconds(2 * o.stall_us_max);
+  if (power_cut) window = window + Duration::microseconds(3 * o.sync_us_max + 2 * o.io_us_max);
+  ledger_.process_ended(schedule_.now() - window);
+  node_->kill(power_cut);
+  restart_after(Duration::milliseconds(random_.between(10, 30'000)));
+}
+
+void World::stop_node() {
+  if (node_ == nullptr || !node_->runs() || stopping_) return;
+  say("world: SIGTERM");
+  ++stops_;
+  stopping_ = true;
+  node_->ask_to_stop();
+}
+
+void World::on_node_ended() {
+  say("world: it has ended");
+  if (node_->spool_failed()) {
+    ledger_.process_ended(machine_.sync_failed_at - Duration::seconds(1));
+  } else if (machine_.open_count() > 0 || !machine_.rings.empty()) {
+    ledger_.broke("left over: " + std::to_string(machine_.open_count()) + " descriptors");
+  }
+  machine_.end_process(false);
+  restart_after(Duration::milliseconds(random_.between(10, 30'000)));
+}
+
+// ---- the run -----------------------------------------------------------------------------------
+
+bool World::run_until(const std::function<bool()>& condition, Duration limit) {
+  Instant end = schedule_.now() + limit;
+  uint64_t steps = 0;
+  while (ledger_.broken().empty()) {
+    if (++steps % 64 == 0 && condition()) return true;
+    if (schedule_.now() > end || !schedule_.step()) return condition();
+    if (machine_.frozen != nullptr) kill_node(machine_.end_with_power);
+  }
+  return false;
+}
+
+bool World::drained() const {
+  return healed_ && std::all_of(submitters_.begin(), submitters_.end(),
+                                [](const auto& one) { return one->done(); }) &&
+         ledger_.all_ended();
+}
+
+std::string World::what_waits() const {
+  std::string text = "it does not drain:";
+  for (const auto& submitter : submitters_) text += " [" + submitter->where() + "]";
+  for (const auto& [address, person] : ledger_.people()) {
+    if (!person.acknowledged || person.end == "delivered" || person.end == "bounced") continue;
+    text += " " + address + " " + (person.end.empty() ? "untold" : person.end);
+    if (text.size() > 1'000) break;
+  }
+  return text;
+}
+
+// A bucket filled at each start of the process; what rides behind another's reply may be late by
+// one message of each connection.
+void World::check_rates() {
+  const Options& o = faults_.options;
+  if (o.messages_per_second == 0) return;
+  int64_t room = (o.burst + o.connections + 1) * 1'000'000;
+  for (size_t i = 0; i < hosts_.size(); ++i) {
+    int64_t level = room;
+    Instant last{};
+    size_t start = 0;
+    // A session reads later than it was sent to, and not all equally late.
+    std::vector<Instant> mails = hosts_[i]->mails();
+    std::sort(mails.begin(), mails.end());
+    for (Instant mail : mails) {
+      level = std::min(room, level + (mail - last).us * o.messages_per_second);
+      while (start < starts_.size() && starts_[start] <= mail) {
+        level = room;
+        ++start;
+      }
+      last = mail;
+      level -= 1'000'000;
+      if (level < 0) return ledger_.broke("rate: too many messages for host " + std::to_string(i));
+    }
+  }
+}
+
+void World::judge(Verdict& verdict) {
+  const Options& o = faults_.options;
+  Duration limit = Duration::seconds(o.faults_for_s + 3 * o.retry_s) + kDrainsWithin;
+  if (o.messages_per_second > 0) {
+    limit = limit + Duration::seconds(o.recipients * o.campaigns / o.messages_per_second);
+  }
+  if (!run_until([this] { return drained(); }, limit)) {
+    if (!ledger_.broken().empty()) return;
+    verdict.kind = Verdict::Kind::liveness;
+    verdict.what = what_waits();
+    return;
+  }
+  rests_ = true;
+  reader_->stop();
+  stop_node();
+  if (!run_until([this] { return node_->ended(); }, kStopsWithin) && ledger_.broken().empty()) {
+    verdict.kind = Verdict::Kind::liveness;
+    verdict.what = "it does not stop";
+    return;
+  }
+  ledger_.check_ends();
+  check_rates();
+}
+
+void World::settle(Verdict& verdict) {
+  if (!ledger_.broken().empty()) {
+    verdict.kind = Verdict::Kind::correctness;
+    verdict.what = ledger_.broken();
+  }
+  verdict.unseed = schedule_.draw() ^ random_.next() ^ machine_.random.next();
+  verdict.hash = schedule_.hash();
+  verdict.simulated = schedule_.now() - Instant{};
+  verdict.steps = schedule_.steps();
+  verdict.recipients = ledger_.people().size();
+  verdict.deliveries = ledger_.deliveries();
+  verdict.duplicates = ledger_.duplicates();
+  verdict.events = ledger_.events();
+  verdict.retries = operator_->retries() + api_->retries();
+  verdict.kills = kills_;
+  verdict.power_cuts = power_cuts_;
+  verdict.stops = stops_;
+  verdict.connections = net_.connections();
+}
+
+Verdict World::run() {
+  start_node();
+  operator_->call({"POST", "/operator/keys", R"({"tenant":"acme","scopes":["submit","read"]})",
+                   "application/json"},
+                  [this](const ApiClient::Reply& reply) { begin_clients(reply.body); });
+  Verdict verdict;
+  judge(verdict);
+  settle(verdict);
+  return verdict;
+}
+
+}  // namespace postring::sim

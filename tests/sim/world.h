@@ -1,0 +1,95 @@
+// World: one run of the simulator, from the options of a seed to a verdict.
+//
+//   World world(seed, options, log);
+//   Verdict verdict = world.run();
+//
+// First everything may fail while clients bring their campaigns in (safety); then the world heals,
+// and everything has to drain within a bounded time, the daemon has to stop in order and leave
+// nothing over, and to come back with the same numbers (liveness). The laws are the Ledger's.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/api_client.h"
+#include "sim/dns_world.h"
+#include "sim/event_reader.h"
+#include "sim/ledger.h"
+#include "sim/machine.h"
+#include "sim/net.h"
+#include "sim/node.h"
+#include "sim/options.h"
+#include "sim/schedule.h"
+#include "sim/smtp_host.h"
+#include "sim/submitter.h"
+
+namespace postring::sim {
+
+struct Verdict {
+  enum class Kind : uint8_t { good, liveness, correctness };
+  Kind kind = Kind::good;
+  std::string what;
+  uint64_t unseed = 0;
+  uint64_t hash = 0;
+  Duration simulated;
+  uint64_t steps = 0;
+  uint64_t recipients = 0, deliveries = 0, duplicates = 0, events = 0, retries = 0;
+  uint64_t kills = 0, power_cuts = 0, stops = 0, connections = 0;
+};
+
+class World {
+ public:
+  using Say = std::function<void(const std::string& line)>;
+
+  // `say` gets the daemon's log and what the world does; nothing: silence.
+  World(uint64_t seed, const Options& options, Say say);
+  ~World();
+  Verdict run();
+
+ private:
+  void make_hosts();
+  void make_clients();
+  void begin_clients(const std::string& key_json);
+  void plan_faults();
+  engine::Config config() const;
+  void say(const std::string& line);
+
+  void start_node();
+  void restart_after(Duration wait);
+  void kill_node(bool power_cut);
+  void stop_node();
+  void on_node_ended();
+  void heal();
+  // Runs until the condition holds; false: it does not within `limit`, or a law was broken.
+  bool run_until(const std::function<bool()>& condition, Duration limit);
+  bool drained() const;
+  std::string what_waits() const;
+  void check_rates();
+  void settle(Verdict& verdict);
+  void judge(Verdict& verdict);
+
+  Schedule schedule_;
+  Faults faults_;
+  Random random_;
+  Net net_;
+  DnsWorld dns_;
+  Ledger ledger_;
+  Machine machine_;
+  Say say_;
+  std::vector<std::unique_ptr<SmtpHost>> hosts_;
+  std::unique_ptr<Node> node_;
+  std::vector<std::unique_ptr<Node>> former_;
+  std::unique_ptr<ApiClient> operator_;
+  std::unique_ptr<ApiClient> api_;
+  std::vector<std::unique_ptr<Submitter>> submitters_;
+  std::unique_ptr<EventReader> reader_;
+  std::vector<Instant> starts_;
+  bool stopping_ = false;  // in order
+  bool healed_ = false;
+  bool rests_ = false;     // is not started again
+  uint64_t kills_ = 0, power_cuts_ = 0, stops_ = 0;
+};
+
+}  // namespace postring::sim
