@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "io/file.h"
 #include "io/socket.h"
+#include "spool/disk_space.h"
 #include "spool/event_block.h"
 #include "spool/event_reader.h"
 #include "spool/event_reserve.h"
@@ -21,8 +22,6 @@ namespace {
 // What goes out with one write and one sync; a reserved file holds it whole.
 constexpr uint64_t kEventWriteBytes = 2u << 20;
 static_assert(kEventWriteBytes + kEventEntryMax + kEventHeaderSize < kEventReserveStep);
-
-bool is_disk_full(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }
 
 // No file was made, and none was harmed: it can be tried again.
 bool passes(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM; }

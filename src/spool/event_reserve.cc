@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "io/file.h"
-#include "spool/event_segment.h"
+#include "spool/disk_space.h"
 
 namespace postring::spool {
 namespace {
@@ -65,7 +65,7 @@ void EventReserve::advance() {
 void EventReserve::make_one() {
   busy_ = true;
   std::string path = folder_ + "/" + std::string(kPrefix) + std::to_string(next_number_++);
-  loop_.offload().run([path] { return reserve_event_space(path, kEventReserveStep); },
+  loop_.offload().run([path] { return reserve_space(path, kEventReserveStep); },
                       [self = self_, path](Result<void, int> made) {
                         if (*self == nullptr) return;
                         EventReserve& reserve = **self;

@@ -40,14 +40,4 @@ Result<int, int> make_event_segment(const NewEventSegment& segment, const std::s
   return std::unexpected(synced.error());
 }
 
-Result<void, int> reserve_event_space(const std::string& path, uint64_t size) {
-  auto file = open_file(path, OpenMode::create_or_open);
-  if (!file) return std::unexpected(file.error());
-  auto reserved = reserve_file(*file, size);
-  close_descriptor(*file);
-  // What there is of it would only keep the disk full.
-  if (!reserved) (void)remove_file(path);
-  return reserved;
-}
-
 }  // namespace postring::spool

@@ -25,7 +25,4 @@ struct NewEventSegment {
 // The open file, its name durable. Its header is written with its first block. Or an errno.
 Result<int, int> make_event_segment(const NewEventSegment& segment, const std::string& folder);
 
-// A file of `size` bytes whose space is its own. Or an errno.
-Result<void, int> reserve_event_space(const std::string& path, uint64_t size);
-
 }  // namespace postring::spool

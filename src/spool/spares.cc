@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "io/file.h"
 #include "io/socket.h"
+#include "spool/disk_space.h"
 #include "spool/segment.h"
 
 namespace postring::spool {
@@ -31,15 +32,6 @@ Result<int, int> allocate(const std::string& path, uint64_t size) {
   // What there is of it would only keep the disk full.
   (void)remove_file(path);
   return std::unexpected(allocated.error());
-}
-
-Result<void, int> reserve(const std::string& path, uint64_t size) {
-  auto file = open_file(path, OpenMode::create_or_open);
-  if (!file) return std::unexpected(file.error());
-  auto reserved = reserve_file(*file, size);
-  close_descriptor(*file);
-  if (!reserved) (void)remove_file(path);
-  return reserved;
 }
 
 // What was set aside is made a segment's file; the space is its own already.
@@ -147,7 +139,7 @@ void Spares::start_reserving() {
   made_of_reserve_ = false;
   std::string path = folder_ + "/reserve-" + segment_name(next_reserve_++);
   path.replace(path.size() - kSegmentSuffix.size(), kSegmentSuffix.size(), kNewSegmentSuffix);
-  offload([path, size = pattern_.size] { return reserve(path, size); },
+  offload([path, size = pattern_.size] { return reserve_space(path, size); },
           [this, path](Result<void, int> result) { on_reserved(path, result); });
 }
 
@@ -273,7 +265,7 @@ void Spares::fail_with(int error) {
   step_ = Step::idle;
   making_ = {};
   error_ = error;
-  disk_full_ = error == ENOSPC || error == EDQUOT || error == EFBIG;
+  disk_full_ = is_disk_full(error);
   if (!stopped_) loop_.timers().arm(retry_, loop_.now() + kSpareRetry);
   changed_();
   // From what was set aside, where that is of use.
