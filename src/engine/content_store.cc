@@ -40,7 +40,14 @@ Result<void> ContentStore::open() const {
 
 Result<void> ContentStore::store(const queue::ContentId& id, std::string_view bytes) const {
   std::string path = path_of(id);
-  if (file_exists(path)) return {};
+  if (file_exists(path)) {
+    // Its name may not be durable yet: the sync of whoever stored it may have failed.
+    if (auto synced = sync_folder(folder_); !synced) {
+      return fail("the contents' folder " + folder_ + " cannot be synced: " +
+                  std::strerror(synced.error()));
+    }
+    return {};
+  }
   if (auto written = write_whole_file(path, bytes, 0600); !written) {
     return fail("the content " + path + " cannot be written: " + std::strerror(written.error()));
   }

@@ -53,6 +53,11 @@ Result<void, int> write_whole_file(const std::string& path, std::string_view byt
 // Blocking positioned read, for recovery and offline tools: the bytes read (fewer only at the end).
 Result<size_t, int> read_at(int file, std::span<std::byte> buffer, uint64_t offset);
 
+// Makes the bytes in [begin, end) durable whatever became of earlier syncs: they are written once
+// more and synced. After a sync that failed, pages count as clean though the disk may not hold
+// them, and another sync does nothing for them. Blocks.
+Result<void, int> make_durable(int file, uint64_t begin, uint64_t end);
+
 // FileMap: a file mapped for reading. What is written through the ring shows in it at once.
 // Touching a
 // page that is not in memory blocks the worker: map what was just written, read the rest through

@@ -195,6 +195,25 @@ Result<size_t, int> read_at(int file, std::span<std::byte> buffer, uint64_t offs
   return got;
 }
 
+Result<void, int> make_durable(int file, uint64_t begin, uint64_t end) {
+  std::vector<std::byte> buffer(std::min<uint64_t>(end - begin, 256 * 1'024));
+  while (begin < end) {
+    auto piece = std::span(buffer).first(std::min<uint64_t>(end - begin, buffer.size()));
+    auto got = read_at(file, piece, begin);
+    if (!got) return std::unexpected(got.error());
+    if (*got < piece.size()) return std::unexpected(EIO);
+    for (size_t done = 0; done < piece.size();) {
+      ssize_t count = pwrite(file, piece.data() + done, piece.size() - done,
+                             static_cast<off_t>(begin + done));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return std::unexpected(errno);
+      done += static_cast<size_t>(count);
+    }
+    begin += piece.size();
+  }
+  return outcome_of(fsync(file));
+}
+
 Result<FileMap, int> FileMap::map(int file, uint64_t size) {
   FileMap map;
   if (size == 0) return map;

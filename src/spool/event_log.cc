@@ -19,9 +19,7 @@
 namespace postring::spool {
 namespace {
 
-// What goes out with one write and one sync; a reserved file holds it whole.
-constexpr uint64_t kEventWriteBytes = 2u << 20;
-static_assert(kEventWriteBytes + kEventEntryMax + kEventHeaderSize < kEventReserveStep);
+static_assert(kEventUnsyncedMax < kEventReserveStep);
 
 // No file was made, and none was harmed: it can be tried again.
 bool passes(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM; }

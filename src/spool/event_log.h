@@ -40,6 +40,9 @@ namespace postring::spool {
 
 constexpr uint32_t kEventEntryMax = 1u << 20;
 constexpr uint64_t kEventBlockBytes = 1u << 20;  // before compression; one larger entry is alone
+// What goes out with one write and one sync; a reserved file holds it whole.
+constexpr uint64_t kEventWriteBytes = 2u << 20;
+constexpr uint64_t kEventUnsyncedMax = kEventWriteBytes + kEventEntryMax + 4'096;
 constexpr Duration kEventRetry = Duration::seconds(1);  // of what waits
 constexpr uint64_t kEventSegmentBytesDefault = 64u << 20;
 constexpr uint32_t kEventFormatVersion = 1;

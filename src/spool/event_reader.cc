@@ -163,6 +163,11 @@ Result<ScannedEvents> scan_event_file(const std::string& path, bool blocks) {
       return fail(path + " cannot be cut: " + std::strerror(cut.error()));
     }
   }
+  // Readers may be told of it: so it must be durable, even if a sync of it failed.
+  uint64_t begin = walk.at - std::min(walk.at, kEventUnsyncedMax);
+  if (auto done = make_durable(reader.file(), begin, walk.at); !done) {
+    return fail(path + " cannot be written: " + std::strerror(done.error()));
+  }
   return scanned;
 }
 

@@ -32,8 +32,6 @@ Result<void> Log::State::recover(const RecordVisitor& visitor) {
   }
   if (auto recovered = recover_segments(*listing, visitor); !recovered) return recovered;
   start_spares(*listing);
-  // What was read may never have been synced: nothing is answered from it before it is.
-  if (appended > durable) waiters.push_back({appended, [](bool) {}});
   loop.add_turn_end([alive = self] {
     if (*alive != nullptr) (*alive)->turn_end();
   });
@@ -74,21 +72,32 @@ Result<void> Log::State::recover_segments(const SliceListing& listing,
     recovery.bytes += done.end;
     recovery.torn_bytes += done.torn_bytes;
     bool cut = !done.damaged && !done.sealed && done.end < segment.file_size;
-    if (cut && done.last) {
-      // Its unused room goes back, and the torn tail with it. Failing to is no harm.
-      if (auto file = open_file(segment.path, OpenMode::read_write)) {
-        if (resize_file(*file, done.end)) segment.file_size = done.end;
-        close_descriptor(*file);
+    if (done.last) {
+      if (auto closed = close_last(segment, done.durable, cut); !closed) {
+        return fail(fmt::format("{} cannot be written: {}", segment.path,
+                                std::strerror(closed.error())));
       }
     }
     segments.push_back(std::move(segment));
   }
   if (!segments.empty()) {
     writing_segment = segments.back().header.sequence;
-    durable = segments.back().stream_begin;
-    appended = written = segments.back().stream_end();
+    appended = written = durable = segments.back().stream_end();
   }
   return {};
+}
+
+// What was read may never have been synced, or its sync may have failed: nothing is answered from
+// it before it is durable.
+Result<void, int> Log::State::close_last(Segment& segment, uint32_t durable_mark, bool cut) {
+  auto file = open_file(segment.path, OpenMode::read_write);
+  if (!file) return std::unexpected(file.error());
+  // Its unused room goes back, and the torn tail with it. Failing to is no harm.
+  if (cut && resize_file(*file, segment.end)) segment.file_size = segment.end;
+  uint32_t begin = std::clamp(durable_mark, kSegmentHeaderSize, segment.end);
+  auto done = make_durable(*file, begin, segment.end);
+  close_descriptor(*file);
+  return done;
 }
 
 void Log::State::start_spares(const SliceListing& listing) {

@@ -102,6 +102,7 @@ struct Log::State {
   // log_recovery.cc
   Result<void> recover(const RecordVisitor& visitor);
   Result<void> recover_segments(const struct SliceListing& listing, const RecordVisitor& visitor);
+  Result<void, int> close_last(Segment& segment, uint32_t durable_mark, bool cut);
   void start_spares(const struct SliceListing& listing);
 
   // log.cc

@@ -81,6 +81,7 @@ ReadSegment SegmentRead::inner(const RecordVisitor& visitor, const std::optional
 
 ReadSegment SegmentRead::finish(uint32_t end, SegmentStop stop) {
   result_.end = end;
+  result_.durable = scanner_.durable_mark();
   result_.records = scanner_.records();
   result_.sealed = stop == SegmentStop::seal;
   if (!result_.sealed || result_.damaged) return result_;

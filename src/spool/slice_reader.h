@@ -38,7 +38,8 @@ Result<SliceListing> list_slice(const std::string& folder);
 
 struct ReadSegment {
   const ListedSegment* listed = nullptr;
-  uint32_t end = 0;  // of its records
+  uint32_t end = 0;      // of its records
+  uint32_t durable = 0;  // up to here its own records say that it was durable
   uint64_t records = 0;
   uint64_t torn_bytes = 0;
   bool sealed = false;

@@ -54,6 +54,7 @@ void Inode::touch(uint64_t page) {
     dirty.durable.assign(bytes.begin(), bytes.end());
   }
   dirty.version = ++version_;
+  dirty.lost = false;
 }
 
 void Inode::write(std::span<const std::byte> bytes, uint64_t offset) {
@@ -95,6 +96,7 @@ Inode::Sync Inode::begin_sync(uint64_t offset, uint64_t length) const {
   uint64_t last = length == 0 ? UINT64_MAX : pages_of(offset + length);
   for (auto it = dirty_.lower_bound(offset / kPageBytes); it != dirty_.end() && it->first < last;
        ++it) {
+    if (it->second.lost) continue;
     const std::byte* from = bytes_.get() + it->first * kPageBytes;
     sync.pages.push_back({it->first, it->second.version, {from, from + kPageBytes}});
   }
@@ -105,9 +107,10 @@ void Inode::end_sync(Sync sync, bool ok) {
   for (SyncedPage& synced : sync.pages) {
     auto found = dirty_.find(synced.page);
     if (found == dirty_.end()) continue;
-    if (!ok) found->second.lost = true;
-    if (found->second.lost) continue;
-    if (found->second.version == synced.version) {
+    bool unchanged = found->second.version == synced.version;
+    if (!ok && unchanged) found->second.lost = true;
+    if (!ok || found->second.lost) continue;
+    if (unchanged) {
       dirty_.erase(found);
     } else {
       found->second.durable = std::move(synced.bytes);

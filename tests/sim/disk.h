@@ -5,8 +5,9 @@
 // bytes; likewise for the length of each file, and for the names in each folder up to some change
 // that was not synced. Folders themselves are durable when made.
 //
-// A failed sync leaves its pages not durable for ever: a later sync that succeeds proves nothing
-// for them. The end of a process alone loses nothing that was written.
+// A failed sync leaves its pages not durable until they are written again: a later sync that
+// succeeds proves nothing for them, as Linux calls them clean. The end of a process alone loses
+// nothing that was written.
 #pragma once
 
 #include <cstddef>
@@ -69,7 +70,7 @@ class Inode {
   struct Dirty {
     std::vector<std::byte> durable;  // what the page held when it was last durable
     uint64_t version = 0;            // of the last write
-    bool lost = false;               // a sync of it failed
+    bool lost = false;               // a sync of it failed, and it was not written again since
   };
   void reserve(uint64_t size);
   void touch(uint64_t page);

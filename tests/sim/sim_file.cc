@@ -130,6 +130,18 @@ Result<size_t, int> read_at(int file, std::span<std::byte> buffer, uint64_t offs
   return inode_of(file)->read(buffer, offset);
 }
 
+Result<void, int> make_durable(int file, uint64_t begin, uint64_t end) {
+  InodePtr inode = inode_of(file);
+  CHECK(inode->size() >= end);
+  machine().file_operation();
+  std::vector<std::byte> bytes(end - begin);
+  inode->read(bytes, begin);
+  inode->write(bytes, begin);
+  machine().file_operation();
+  inode->sync_now();
+  return {};
+}
+
 Result<FileMap, int> FileMap::map(int file, uint64_t size) {
   FileMap map;
   if (size == 0) return map;
