@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "queue/home_state.h"
 
@@ -108,11 +109,7 @@ void Home::State::fill(const std::shared_ptr<PullOp>& op, size_t index, Slot slo
     if (--op->loading == 0 && op->collected) complete(op);
   };
   if (loaded == nullptr) {
-    // Nobody can read to whom it goes: said as a bounce, and the lease never leaves here.
-    Report report;
-    report.outcome = Outcome::bounced;
-    report.reply.text = "the spool's record of this recipient is damaged";
-    settle(recipients_.id_of(slot), std::move(report));
+    settle_damaged(recipients_.id_of(slot));
     return done();
   }
   const spool::Recipient& record = loaded->recipient;
@@ -145,10 +142,23 @@ void Home::State::fill(const std::shared_ptr<PullOp>& op, size_t index, Slot slo
   lease.content = batch.message->content;
   lease.shares_message = batch.tally.accepted > 1;
   if (!batch.message->has_inline_content) return done();
-  load_commit(batch.id, [op, index, done](const spool::BatchCommit* commit) {
-    if (commit != nullptr) op->leases[index].bytes.append(commit->inline_content);
+  load_commit(batch.id, [this, op, index, done](const spool::BatchCommit* commit) {
+    Lease& waiting = op->leases[index];
+    if (commit != nullptr) {
+      waiting.bytes.append(commit->inline_content);
+    } else {
+      settle_damaged(std::exchange(waiting.id, 0));
+    }
     done();
   });
+}
+
+// Nobody can read to whom it goes, or what: said as a bounce, and the lease never leaves here.
+void Home::State::settle_damaged(RecipientId id) {
+  Report report;
+  report.outcome = Outcome::bounced;
+  report.reply.text = "the spool's record of this recipient is damaged";
+  settle(id, std::move(report));
 }
 
 void Home::State::complete(const std::shared_ptr<PullOp>& op) {

@@ -215,6 +215,7 @@ class Home::State {
   void collect(const std::shared_ptr<PullOp>& op);
   void lease(const std::shared_ptr<PullOp>& op, Slot slot);
   void fill(const std::shared_ptr<PullOp>& op, size_t index, Slot slot, const Loaded* loaded);
+  void settle_damaged(RecipientId id);
   void complete(const std::shared_ptr<PullOp>& op);
   void retry_pulls();
   void end_pulls();

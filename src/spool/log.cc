@@ -240,7 +240,7 @@ void Log::State::start_sync() {
   if (!round_is_written && !next_segment_waits) return;
   Segment* segment = find(writing_segment);
   CHECK(segment != nullptr);
-  if (!ensure_file(*segment)) return poison("opening a segment", EIO);
+  if (auto open = ensure_file(*segment); !open) return poison("opening a segment", open.error());
   // No further than the round: what came behind it is acknowledged by the next, which pads first.
   sync_upto = round_is_written ? round_target : written;
   loop.ring().sync(sync_completion, segment->file, durable - segment->stream_begin,

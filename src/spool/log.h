@@ -60,6 +60,8 @@ constexpr uint64_t kStagedBytesMax = 16 << 20;  // more waits for the disk: no_r
 constexpr unsigned kReserveSegmentsMax = 64;
 constexpr size_t kReservedFilesMax = 1'024;
 constexpr size_t kColdReadsMax = 256;  // at a time; more wait in order
+constexpr Duration kColdReadRetry = Duration::milliseconds(200);
+constexpr uint32_t kColdReadTries = 25;  // of a read that the disk refuses
 
 enum class AppendError : uint8_t {
   no_room_yet,  // the disk is behind: try again after when_room()
@@ -143,7 +145,8 @@ class Log {
   std::optional<RecordView> read(Position position);
   bool is_warm(Position position) const;
   // Through the ring: for cold records. The view holds during the callback, which runs in a later
-  // turn, with nothing where the record is gone or bad.
+  // turn, with nothing where the record is gone or bad. What fails for want of descriptors or memory
+  // is tried again until it is read; what the disk refuses, for kColdReadTries.
   using ReadCallback = std::move_only_function<void(std::optional<RecordView> record)>;
   void read_async(Position position, ReadCallback callback);
 

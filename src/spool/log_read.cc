@@ -1,5 +1,6 @@
 // Reading, scanning and unlinking of a Log.
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -30,11 +31,20 @@ Segment* Log::State::find(uint32_t sequence) {
   return &*found;
 }
 
-bool Log::State::ensure_file(Segment& segment) {
-  if (segment.file >= 0) return true;
+Result<void, int> Log::State::ensure_file(Segment& segment) {
+  if (segment.file >= 0) return {};
   auto file = open_file(segment.path, OpenMode::read);
-  if (!file) return false;
+  if (!file) return std::unexpected(file.error());
   segment.file = *file;
+  return {};
+}
+
+bool Log::State::ensure_map(Segment& segment) {
+  if (!segment.map.bytes().empty()) return true;
+  if (!ensure_file(segment)) return false;
+  auto map = FileMap::map(segment.file, segment.file_size);
+  if (!map) return false;
+  segment.map = std::move(*map);
   return true;
 }
 
@@ -67,12 +77,7 @@ std::optional<RecordView> Log::State::read(Position position) {
   if (auto here = staged(position, *segment)) {
     bytes = *here;
   } else {
-    if (segment->map.bytes().empty()) {
-      if (!ensure_file(*segment)) return std::nullopt;
-      auto map = FileMap::map(segment->file, segment->file_size);
-      if (!map) return std::nullopt;
-      segment->map = std::move(*map);
-    }
+    if (!ensure_map(*segment)) return std::nullopt;
     auto mapped = segment->map.bytes();
     bytes = {reinterpret_cast<const char*>(mapped.data()), mapped.size()};
     bytes = bytes.substr(0, segment->end).substr(position.offset);
@@ -86,8 +91,7 @@ std::optional<RecordView> Log::State::read(Position position) {
 void Log::State::read_async(Position position, ReadCallback callback) {
   Segment* segment = find(position.segment);
   bool on_disk = segment != nullptr && position.offset >= kSegmentHeaderSize &&
-                 position.offset < segment->end && !staged(position, *segment) &&
-                 ensure_file(*segment);
+                 position.offset < segment->end && !staged(position, *segment);
   if (!on_disk) {
     loop.defer([alive = self, position, callback = std::move(callback)]() mutable {
       if (*alive != nullptr) callback((*alive)->read(position));
@@ -109,21 +113,26 @@ void Log::State::start_cold_read(Position position, ReadCallback callback) {
     cold_reads[slot]->log = this;
     cold_reads[slot]->slot = slot;
     cold_reads[slot]->completion.bind<&ColdRead::on_read>(cold_reads[slot].get());
+    cold_reads[slot]->retry.bind<&ColdRead::on_retry>(cold_reads[slot].get());
   }
   ColdRead& read = *cold_reads[slot];
   read.position = position;
   read.callback = std::move(callback);
   read.filled = 0;
-  submit_cold_read(read, kColdReadBytes);
+  read.tries = 0;
+  read.size = kColdReadBytes;
+  submit_cold_read(read);
 }
 
 void ColdRead::on_read(int32_t result) { log->on_cold_read(*this, result); }
+void ColdRead::on_retry() { log->submit_cold_read(*this); }
 
-// Reads on until the buffer holds `size` bytes or the segment ends.
-void Log::State::submit_cold_read(ColdRead& read, uint32_t size) {
+// Reads on until the buffer holds `read.size` bytes or the segment ends.
+void Log::State::submit_cold_read(ColdRead& read) {
   Segment* segment = find(read.position.segment);
-  if (segment == nullptr || !ensure_file(*segment)) return end_cold_read(read, std::nullopt);
-  size = std::min(size, segment->end - read.position.offset);
+  if (segment == nullptr) return end_cold_read(read, std::nullopt);
+  if (auto open = ensure_file(*segment); !open) return cold_read_failed(read, open.error());
+  uint32_t size = std::min(read.size, segment->end - read.position.offset);
   if (size <= read.filled) return end_cold_read(read, std::nullopt);
   read.buffer.resize(size);
   loop.ring().read(read.completion, segment->file,
@@ -131,9 +140,18 @@ void Log::State::submit_cold_read(ColdRead& read, uint32_t size) {
                    read.position.offset + read.filled);
 }
 
+// A record that only cannot be read now is not damaged: nothing may be decided from that.
+void Log::State::cold_read_failed(ColdRead& read, int error) {
+  bool passes = error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN ||
+                error == EINTR;
+  if (!passes && ++read.tries >= kColdReadTries) return end_cold_read(read, std::nullopt);
+  loop.timers().arm(read.retry, loop.now() + kColdReadRetry);
+}
+
 void Log::State::on_cold_read(ColdRead& read, int32_t result) {
   Segment* segment = find(read.position.segment);
-  if (result <= 0 || segment == nullptr) return end_cold_read(read, std::nullopt);
+  if (segment == nullptr || result == 0) return end_cold_read(read, std::nullopt);
+  if (result < 0) return cold_read_failed(read, -result);
   read.filled += static_cast<uint32_t>(result);
   RecordView view;
   view.position = read.position;
@@ -141,7 +159,8 @@ void Log::State::on_cold_read(ColdRead& read, int32_t result) {
   switch (check_record(bytes, segment->seed, read.position.offset, view)) {
     case RecordCheck::good: return end_cold_read(read, view);
     case RecordCheck::cut_off:
-      return submit_cold_read(read, static_cast<uint32_t>(record_size(view.payload.size())));
+      read.size = static_cast<uint32_t>(record_size(view.payload.size()));
+      return submit_cold_read(read);
     case RecordCheck::end:
     case RecordCheck::bad: return end_cold_read(read, std::nullopt);
   }
@@ -283,7 +302,10 @@ void Log::State::unlink_oldest(Position copies_end, std::move_only_function<void
   unlinking = true;
   loop.offload().run(
       [path = oldest.path, folder = folder] {
-        return remove_file(path).has_value() && sync_folder(folder).has_value();
+        auto removed = remove_file(path);
+        // Another time only the folder's sync failed.
+        bool gone = removed || removed.error() == ENOENT;
+        return gone && sync_folder(folder).has_value();
       },
       [alive = self, done = std::move(done)](bool ok) mutable {
         if (*alive != nullptr) (*alive)->on_unlinked(ok, std::move(done));
@@ -308,7 +330,10 @@ std::optional<RecordView> Log::read(Position position) { return state_->read(pos
 
 bool Log::is_warm(Position position) const {
   uint64_t stream = state_->stream_of(position);
-  return stream + state_->options.tail_window_bytes >= state_->appended && stream != 0;
+  if (stream + state_->options.tail_window_bytes < state_->appended || stream == 0) return false;
+  Segment* segment = state_->find(position.segment);
+  // What cannot be mapped now is read as cold records are, and that waits.
+  return segment != nullptr && (state_->staged(position, *segment) || state_->ensure_map(*segment));
 }
 
 void Log::read_async(Position position, ReadCallback callback) {

@@ -71,9 +71,13 @@ struct ColdRead {
   Log::ReadCallback callback;
   std::string buffer;
   uint32_t filled = 0;
+  uint32_t size = 0;   // that the buffer shall hold
+  uint32_t tries = 0;  // that the disk refused
   Completion completion;
+  Timer retry;
 
   void on_read(int32_t result);
+  void on_retry();
 };
 
 struct WaitingRead {
@@ -129,12 +133,15 @@ struct Log::State {
 
   // log_read.cc
   Segment* find(uint32_t sequence);
-  bool ensure_file(Segment& segment);
+  // Opens the segment's file where it is not open; an error is an errno.
+  Result<void, int> ensure_file(Segment& segment);
+  bool ensure_map(Segment& segment);
   std::optional<RecordView> read(Position position);
   std::optional<std::string_view> staged(Position position, const Segment& segment) const;
   void read_async(Position position, ReadCallback callback);
   void start_cold_read(Position position, ReadCallback callback);
-  void submit_cold_read(ColdRead& read, uint32_t size);
+  void submit_cold_read(ColdRead& read);
+  void cold_read_failed(ColdRead& read, int error);
   void on_cold_read(ColdRead& read, int32_t result);
   void end_cold_read(ColdRead& read, std::optional<RecordView> view);
   void start_scan(uint32_t sequence, RecordVisitor visitor,

@@ -174,6 +174,34 @@ TEST(Log, ReadsColdRecordsThroughTheRing) {
   turn_until(rig.loop(), [&] { return answered == 701; });
 }
 
+// A record that cannot be read now is not a damaged one.
+TEST(Log, ReadsAgainWhatTheDiskRefused) {
+  TempFolder folder;
+  LogRig rig(folder.path() + "/slice");
+  ASSERT_EQ(rig.open(), "");
+  Position position = rig.append("what was recovered");
+  ASSERT_TRUE(rig.close());
+  ASSERT_EQ(rig.open(), "");
+  std::string path = rig.folder() + "/" + segment_name(position.segment);
+  ASSERT_TRUE(rename_file(path, path + ".away"));
+  EXPECT_FALSE(rig.log().is_warm(position));
+  std::optional<std::string> read;
+  auto ask = [&] {
+    read.reset();
+    rig.log().read_async(position, [&](std::optional<RecordView> record) {
+      read = record ? std::string(record->payload) : "nothing";
+    });
+  };
+  ask();
+  Instant soon = rig.loop().now() + kColdReadRetry + kColdReadRetry;
+  turn_until(rig.loop(), [&] { return rig.loop().now() > soon; });
+  EXPECT_FALSE(read);
+  ASSERT_TRUE(rename_file(path + ".away", path));
+  turn_until(rig.loop(), [&] { return read.has_value(); });
+  EXPECT_EQ(*read, "what was recovered");
+  EXPECT_TRUE(rig.log().is_warm(position));
+}
+
 TEST(Log, ScansSegmentsAndUnlinksThem) {
   TempFolder folder;
   LogRig rig(folder.path() + "/slice");
