@@ -246,6 +246,10 @@ void FileReader::http(ConfigReader& reader) {
   reader.size("body_bytes", 1u << 10, 64u << 20, http.body_bytes);
   reader.integer("batch_lines", 1, 250'000, http.batch_lines);
   reader.duration("timeout", Duration::seconds(1), Duration::minutes(10), http.timeout);
+  reader.duration("header_timeout", Duration::milliseconds(100), Duration::minutes(10),
+                  http.header_timeout);
+  reader.duration("idle_timeout", Duration::milliseconds(100), Duration::hours(1),
+                  http.idle_timeout);
 }
 
 void FileReader::control(ConfigReader& reader) {

@@ -71,6 +71,8 @@ struct HttpConfig {
   uint64_t body_bytes = 64u << 20;
   unsigned batch_lines = 250'000;
   Duration timeout = Duration::seconds(30);
+  Duration header_timeout = Duration::seconds(10);
+  Duration idle_timeout = Duration::seconds(75);
 };
 
 struct ControlConfig {

@@ -93,7 +93,12 @@ constexpr ConfigKey kKeys[] = {
      "Largest batch, unpacked; a larger one gets 413."},
     {"http", "batch_lines", "1 to 250000", "250000", "Most lines in a batch."},
     {"http", "timeout", "a duration, 1s to 10m", "\"30s\"",
-     "A client that sends nothing for this long is dropped."},
+     "A client that sends nothing of a body for this long, or takes nothing of an answer, is "
+     "dropped."},
+    {"http", "header_timeout", "a duration, 100ms to 10m", "\"10s\"",
+     "A request's line and headers must be there this long after its first byte; then 408."},
+    {"http", "idle_timeout", "a duration, 100ms to 1h", "\"75s\"",
+     "A connection is closed when no request begins on it for this long."},
 
     {"control", "socket", "an absolute path", "\"/run/postring/control.sock\"",
      "The socket the `postring` command talks to. Needs a restart."},

@@ -107,6 +107,8 @@ void add_daemon(Values& out, const Config& config) {
   out.emplace_back("http.body_bytes", size_text(config.http.body_bytes));
   out.emplace_back("http.batch_lines", std::to_string(config.http.batch_lines));
   out.emplace_back("http.timeout", text_of(config.http.timeout));
+  out.emplace_back("http.header_timeout", text_of(config.http.header_timeout));
+  out.emplace_back("http.idle_timeout", text_of(config.http.idle_timeout));
   out.emplace_back("control.socket", config.control.socket);
   out.emplace_back("control.mode", fmt::format("{:04o}", config.control.mode));
 }

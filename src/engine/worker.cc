@@ -253,6 +253,9 @@ http::Limits Worker::http_limits() const {
   limits.connections = config_.http.connections;
   limits.body_bytes = config_.http.body_bytes;
   limits.body_time = config_.http.timeout;
+  limits.send_time = config_.http.timeout;
+  limits.header_time = config_.http.header_timeout;
+  limits.idle_time = config_.http.idle_timeout;
   limits.unread_bytes = kUnreadBytesMax / shared_.workers.size();
   return limits;
 }

@@ -75,6 +75,8 @@ connections = 10
 body_bytes = 1048576
 batch_lines = 1000
 timeout = "5s"
+header_timeout = "3s"
+idle_timeout = "1m"
 [control]
 socket = "/run/x.sock"
 mode = "0660"
@@ -133,6 +135,9 @@ level = "debug"
   EXPECT_EQ(config.spool.dir, "/spool");
   EXPECT_EQ(config.spool.segment_size, 16u << 20);
   EXPECT_EQ(config.http.listen.size(), 2u);
+  EXPECT_EQ(config.http.timeout, Duration::seconds(5));
+  EXPECT_EQ(config.http.header_timeout, Duration::seconds(3));
+  EXPECT_EQ(config.http.idle_timeout, Duration::minutes(1));
   EXPECT_EQ(config.control.mode, 0660u);
   ASSERT_EQ(config.sources.size(), 2u);
   EXPECT_EQ(config.sources[0].ehlo_name, "a.example.com");
@@ -194,6 +199,8 @@ TEST(Config, SaysWhereAndWhatIsAllowed) {
             "t:6: source[2].name: there is a [[source]] 'a' above already");
   EXPECT_EQ(mistake("[dns]\nallow_networks = [\"10.0.0.0/33\"]"),
             "t:4: dns.allow_networks[1]: '10.0.0.0/33' is no network: expected \"10.0.0.0/8\"");
+  EXPECT_EQ(mistake("[http]\nheader_timeout = \"0s\""),
+            "t:4: http.header_timeout: '0s' is outside of 100ms to 10m");
   EXPECT_EQ(mistake("[log]\nlevel = 3"),
             "t:4: log.level: is a number; expected \"error\", \"warning\", \"info\" or \"debug\", "
             "as a text in quotes");

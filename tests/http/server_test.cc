@@ -320,6 +320,56 @@ TEST_F(ServerTest, SlowClientsAreCutOff) {
   EXPECT_TRUE(sink_->lost);
 }
 
+TEST_F(ServerTest, AByteNowAndThenIsNoHead) {
+  limits_.header_time = Duration::milliseconds(300);
+  start();
+  Client client(loop_, address_);
+  client.send("GET /hello HTTP/1.1\r\nX: ");
+  std::string got;
+  while (got.empty() && !client.closed()) {
+    client.send("x");
+    Instant next = clock_now() + Duration::milliseconds(10);
+    got = client.read_until(
+        [&](const std::string& text) { return !text.empty() || clock_now() > next; });
+  }
+  EXPECT_TRUE(got.starts_with("HTTP/1.1 408 ")) << got;
+}
+
+TEST_F(ServerTest, IdleConnectionsAreClosedWithoutAWord) {
+  limits_.idle_time = Duration::milliseconds(50);
+  start();
+  Client silent(loop_, address_);
+  EXPECT_EQ(silent.read_to_end(), "");
+  // Empty lines before a request are no request.
+  Client empty(loop_, address_);
+  empty.send("\r\n\r\n");
+  EXPECT_EQ(empty.read_to_end(), "");
+  EXPECT_EQ(server_->counters().requests, 0u);
+  EXPECT_EQ(server_->counters().answers_4xx, 0u);
+}
+
+TEST_F(ServerTest, ARequestAtWorkIsNotIdle) {
+  limits_.idle_time = Duration::milliseconds(20);
+  limits_.header_time = Duration::milliseconds(20);
+  start();
+  std::string answer;
+  while (answer.empty()) {  // a client that was slow itself tries again
+    Client client(loop_, address_);
+    client.send("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+    while (waiting_.empty() && !client.closed()) client.turn();
+    if (waiting_.empty()) continue;
+    Instant later = clock_now() + Duration::milliseconds(100);
+    client.read_until([&](const std::string&) { return clock_now() > later; });
+    EXPECT_FALSE(client.closed());
+    Response response;
+    response.body = "done";
+    waiting_.front()->respond(std::move(response));
+    waiting_.clear();
+    answer = client.read_answer();
+  }
+  EXPECT_EQ(Client::body_of(answer), "done");
+}
+
 TEST_F(ServerTest, AByteNowAndThenIsNoBody) {
   limits_.body_time = Duration::milliseconds(1'000);
   limits_.body_bytes_per_second = 1'000'000;
