@@ -204,7 +204,7 @@ void FileReader::top() {
 
 void FileReader::spool(ConfigReader& reader) {
   if (reader.require("dir")) read_absolute_path(reader, "dir", config_.spool.dir);
-  reader.size("segment_size", 1u << 20, 1u << 30, config_.spool.segment_size);
+  reader.size("segment_size", 2u << 20, 1u << 30, config_.spool.segment_size);
   reader.integer("reserve_segments", 1, 64, config_.spool.reserve_segments);
   reader.duration("outcome_sync", Duration::milliseconds(1), Duration::seconds(1),
                   config_.spool.outcome_sync);

@@ -66,7 +66,7 @@ constexpr ConfigKey kKeys[] = {
 
     {"spool", "dir", "an absolute path", "",
      "Required. A folder on a journaling filesystem; one daemon at a time uses it."},
-    {"spool", "segment_size", "a size, 1MiB to 1GiB", "\"64MiB\"",
+    {"spool", "segment_size", "a size, 2MiB to 1GiB", "\"64MiB\"",
      "Size of one log file. Room comes back a file at a time."},
     {"spool", "reserve_segments", "1 to 64", "2",
      "Files per slice kept for outcomes and for making room when the disk is full."},

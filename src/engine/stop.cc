@@ -1,5 +1,7 @@
 #include "engine/stop.h"
 
+#include <algorithm>
+
 namespace postring::engine {
 
 void Stop::begin() {
@@ -29,8 +31,10 @@ void Stop::bring_outcomes_home() {
 void Stop::close_homes() {
   worker_.ask_all<bool>([](Worker& there, auto reply) { there.close_homes(std::move(reply)); },
                         [this](std::vector<bool> ok) {
-                          for (bool one : ok) {
-                            if (!one) log_.error("a part of the spool could not be synced");
+                          if (std::ranges::count(ok, false) > 0) {
+                            log_.error("outcomes could not be written: after the next start their "
+                                       "recipients are tried again");
+                            control_.spool_failed();
                           }
                           close_control();
                         });

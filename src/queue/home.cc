@@ -84,6 +84,7 @@ Home::State::State(Loop& loop, HomeOptions options, CampaignStates& campaigns,
   due_timer_.bind<&State::schedule_turn>(this);
   sync_timer_.bind<&State::sync_outcomes>(this);
   housekeeping_timer_.bind<&State::housekeeping>(this);
+  close_timer_.bind<&State::close_log>(this);
   std::weak_ptr<State*> weak = self_;
   campaigns.listen([weak](const CampaignInfo* before, const CampaignInfo& now) {
     if (auto self = weak.lock()) (*self)->on_campaign(before, now);
@@ -268,17 +269,19 @@ void Home::State::close(std::move_only_function<void(bool)> callback) {
   CHECK(!closing_);
   closing_ = true;
   close_callback_ = std::move(callback);
-  if (unsaved_.empty() || failed_) close_log();
+  if (unsaved_.empty() || failed_) return close_log();
+  loop_.timers().arm(close_timer_, loop_.now() + kCloseWait);
 }
 
-// When every outcome that was settled is in the log.
+// When every outcome that was settled is in the log, or none of the room they need comes.
 void Home::State::close_log() {
+  loop_.timers().disarm(close_timer_);
   log_closed_ = true;
   log_->close([weak = std::weak_ptr<State*>(self_)](bool ok) {
     auto self = weak.lock();
     if (!self) return;
     if (ok) (*self)->emit_durable();
-    (*self)->close_callback_(ok);
+    (*self)->close_callback_(ok && (*self)->unsaved_.empty());
   });
 }
 

@@ -295,7 +295,8 @@ class Home {
   // and must not wait for room in the log with them.
   void end_pulls();
   // Takes nothing more, syncs what is written, gives away its events and closes the log. A lease
-  // that is still out is tried again after the next start: give all back before.
+  // that is still out is tried again after the next start: give all back before. Outcomes that find
+  // no room on a full disk for kCloseWait are given up: false, and outcomes_waiting says how many.
   void close(std::move_only_function<void(bool ok)> callback);
 
  private:

@@ -390,6 +390,7 @@ class Home::State {
   Timer sweep_timer_;
   Timer sync_timer_;
   Timer housekeeping_timer_;
+  Timer close_timer_;
 };
 
 }  // namespace postring::queue

@@ -30,6 +30,7 @@ constexpr uint32_t kFinishingMax = 1'024;       // expired and cancelled ones at
 
 constexpr Duration kExpirySweep = Duration::seconds(15);  // between two looks for deadlines
 constexpr Duration kHousekeeping = Duration::seconds(1);
+constexpr Duration kCloseWait = Duration::seconds(30);  // for room for outcomes, at a stop
 constexpr Duration kForgetting = Duration::minutes(1);  // between two looks for what ended long ago
 
 // Where the oldest segment cannot be read: until the next try, doubled with each up to the longest.

@@ -145,8 +145,8 @@ class Log {
   std::optional<RecordView> read(Position position);
   bool is_warm(Position position) const;
   // Through the ring: for cold records. The view holds during the callback, which runs in a later
-  // turn, with nothing where the record is gone or bad. What fails for want of descriptors or memory
-  // is tried again until it is read; what the disk refuses, for kColdReadTries.
+  // turn, with nothing where the record is gone or bad. What fails for want of descriptors or of
+  // memory is tried again until it is read; what the disk refuses, for kColdReadTries.
   using ReadCallback = std::move_only_function<void(std::optional<RecordView> record)>;
   void read_async(Position position, ReadCallback callback);
 

@@ -172,7 +172,7 @@ TEST(Config, SaysWhereAndWhatIsAllowed) {
             "t:3: spool.segment_size: '64MB' is no size: expected a number of bytes, or one with "
             "KiB, MiB, GiB or TiB");
   EXPECT_EQ(mistake("segment_size = \"1KiB\""),
-            "t:3: spool.segment_size: 1KiB is outside of 1MiB to 1GiB");
+            "t:3: spool.segment_size: 1KiB is outside of 2MiB to 1GiB");
   EXPECT_EQ(mistake("reserve_segments = 0"),
             "t:3: spool.reserve_segments: 0 is outside of 1 to 64");
   EXPECT_EQ(mistake("reserve_segments = \"2\""),
