@@ -149,4 +149,9 @@ struct ConfigChange {
 
 std::vector<ConfigChange> config_diff(const Config& before, const Config& after);
 
+// What a reload of `after` changes in a process that was started with `start` and reloaded `before`
+// last: what needs a restart is said again until there was one.
+std::vector<ConfigChange> config_changes(const Config& start, const Config& before,
+                                         const Config& after);
+
 }  // namespace postring::engine

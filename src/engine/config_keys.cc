@@ -12,10 +12,10 @@ namespace {
 constexpr ConfigSection kSections[] = {
     {"spool", false, "Where accepted mail lies until it is delivered. A change needs a restart."},
     {"events", false, "How long what happened can be read. The older of the two limits counts."},
-    {"http", false, "The API. A change of `listen` needs a restart."},
+    {"http", false, "The API."},
     {"control", false, "The operator's socket; its file permissions say who may use it."},
     {"source", true, "An address mail leaves from. None: the system chooses one."},
-    {"dns", false, "How domains are looked up."},
+    {"dns", false, "How domains are looked up. What is known already stays known."},
     {"divert", false, "Sends all mail to one place; nothing leaves. For trials."},
     {"route", true, "Hosts for a domain instead of its MX; with \"*\" a smart host."},
     {"delivery", false, "How mail is sent, and the limits of every site."},
@@ -60,7 +60,7 @@ constexpr ConfigKey kKeys[] = {
      "Threads that send, each with a CPU of its own; 0: one for every CPU the process may use. "
      "Needs a restart."},
     {"", "hostname", "a domain", "the machine's name",
-     "Names this machine in EHLO and Message-ID where no source does."},
+     "Names this machine in EHLO and Message-ID where no source does. Needs a restart."},
     {"", "postmaster", "an address", "postmaster@ the hostname",
      "Who answers for this machine; the sender of `postring try`."},
 
@@ -84,7 +84,7 @@ constexpr ConfigKey kKeys[] = {
      "The oldest events are deleted above this."},
 
     {"http", "listen", "a list of \"address:port\"", "[\"127.0.0.1:8025\"]",
-     "Where the API listens. Addresses other than loopback need insecure_listen."},
+     "Where the API listens. Needs a restart. Addresses other than loopback need insecure_listen."},
     {"http", "insecure_listen", "true or false", "false",
      "Allow the API on other addresses although nothing is encrypted: keys and mail can be read by "
      "whoever sees the network."},

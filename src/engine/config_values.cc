@@ -15,10 +15,10 @@ namespace {
 
 using Values = std::vector<std::pair<std::string, std::string>>;
 
-// The event log belongs to the spool.
-constexpr std::string_view kRestartKeys[] = {
-    "workers",     "http.listen",     "http.insecure_listen", "control.socket", "control.mode",
-    "events.keep", "events.keep_bytes", "dns.servers",          "dns.timeout",    "dns.tries"};
+// The name is in the Message-ID of what waits, and every attempt sends the same bytes.
+constexpr std::string_view kRestartKeys[] = {"workers",     "hostname",
+                                             "http.listen", "http.insecure_listen",
+                                             "control.socket", "control.mode"};
 
 bool needs_restart(std::string_view key) {
   return key.starts_with("spool.") ||
@@ -154,6 +154,16 @@ std::vector<std::pair<std::string, std::string>> config_values(const Config& con
   add_daemon(out, config);
   add_sending(out, config);
   return out;
+}
+
+std::vector<ConfigChange> config_changes(const Config& start, const Config& before,
+                                         const Config& after) {
+  std::vector<ConfigChange> changes = config_diff(start, after);
+  std::erase_if(changes, [](const ConfigChange& change) { return !change.needs_restart; });
+  for (ConfigChange& change : config_diff(before, after)) {
+    if (!change.needs_restart) changes.push_back(std::move(change));
+  }
+  return changes;
 }
 
 std::vector<ConfigChange> config_diff(const Config& before, const Config& after) {

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/config.h"
 #include "engine/event_entry.h"
 #include "engine/exporter.h"
 #include "engine/registry.h"
@@ -39,6 +40,9 @@ class Control {
 
   Registry& registry() { return *registry_; }
   spool::EventLog& events() { return *events_; }
+  void set_retention(const EventsConfig& limits) {
+    if (!closing_) events_->set_retention(limits.keep, limits.keep_bytes);
+  }
 
   // For the workers' start.
   std::vector<queue::CampaignInfo> campaigns() const;

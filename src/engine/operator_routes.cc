@@ -417,7 +417,8 @@ void OperatorRoutes::reload(std::move_only_function<void(Reloaded)> done) {
   }
   JsonWriter json;
   json.object().field("applied", true).key("changes").array();
-  for (const ConfigChange& change : config_diff(worker_.config(), *config)) {
+  for (const ConfigChange& change :
+       config_changes(worker_.shared().config, worker_.config(), *config)) {
     log_.info("configuration", {{"key", change.key},
                                 {"before", change.before},
                                 {"after", change.after},
@@ -427,13 +428,17 @@ void OperatorRoutes::reload(std::move_only_function<void(Reloaded)> done) {
   }
   json.end().end();
   log_.set_level(config->log_level);
+  control_.set_retention(config->events);
   auto shared_config = std::make_shared<const Config>(std::move(*config));
-  worker_.ask_all<bool>(
+  worker_.ask_all<std::string>(
       [shared_config](Worker& there, auto reply) {
-        there.reconfigure(*shared_config);
-        reply(true);
+        auto applied = there.reconfigure(*shared_config);
+        reply(applied ? std::string() : applied.error().message);
       },
-      [done = std::move(done), text = json.take()](std::vector<bool>) mutable {
+      [this, done = std::move(done), text = json.take()](std::vector<std::string> wrong) mutable {
+        for (const std::string& one : wrong) {
+          if (!one.empty()) log_.error("name servers of before are asked on", {{"reason", one}});
+        }
         done({true, std::move(text)});
       });
 }

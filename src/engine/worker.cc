@@ -98,6 +98,20 @@ dns::ResolverOptions resolver_options(const Config& config) {
   return options;
 }
 
+DnsWireOptions wire_options(const Config& config) {
+  DnsWireOptions options;
+  options.servers = config.dns.servers;
+  options.timeout = config.dns.timeout;
+  options.tries = static_cast<int>(config.dns.tries);
+  return options;
+}
+
+// Where the system names the servers, it may name others by now.
+bool asks_otherwise(const Config& before, const Config& after) {
+  return after.dns.servers.empty() || before.dns.servers != after.dns.servers ||
+         before.dns.timeout != after.dns.timeout || before.dns.tries != after.dns.tries;
+}
+
 dns::AddressFilter filter_of(const Config& config) {
   return dns::AddressFilter(config.dns.allow_networks, own_addresses());
 }
@@ -126,11 +140,7 @@ Result<void> Worker::open_delivery() {
   sources_ = std::make_shared<const traffic::SourceList>(sources_of(config_, shared_.hostname));
   rules_ = std::make_shared<const traffic::Rules>(config_.delivery.limits, config_.mx_suffixes,
                                                   config_.domains);
-  DnsWireOptions options;
-  options.servers = config_.dns.servers;
-  options.timeout = config_.dns.timeout;
-  options.tries = static_cast<int>(config_.dns.tries);
-  auto wire = DnsWire::create(*loop_, std::move(options));
+  auto wire = RenewableWire::create(*loop_, wire_options(config_));
   if (!wire) return std::unexpected(wire.error());
   wire_ = std::move(*wire);
   resolver_ = std::make_unique<dns::Resolver>(*wire_, resolver_options(config_), routes_of(config_),
@@ -289,7 +299,9 @@ std::optional<TenantId> Worker::find_tenant(std::string_view name) const {
   return found->second;
 }
 
-void Worker::reconfigure(const Config& config) {
+Result<void> Worker::reconfigure(const Config& config) {
+  Result<void> done;
+  if (asks_otherwise(config_, config)) done = wire_->change(wire_options(config));
   config_ = config;
   apply_policies();
   sources_ = std::make_shared<const traffic::SourceList>(sources_of(config_, shared_.hostname));
@@ -297,9 +309,10 @@ void Worker::reconfigure(const Config& config) {
                                                   config_.domains);
   resolver_->reconfigure(resolver_options(config_), routes_of(config_), filter_of(config_));
   dispatch_->reconfigure(dispatch_config());
-  if (server_ == nullptr) return;
+  if (server_ == nullptr) return done;
   server_->set_limits(http_limits());
   api_->set_batch_limits(batch_limits());
+  return done;
 }
 
 void Worker::retry_now(const std::string& domain, std::move_only_function<void(uint64_t)> done) {

@@ -23,11 +23,11 @@
 #include "engine/content_store.h"
 #include "engine/content_use.h"
 #include "engine/exporter.h"
+#include "engine/renewable_wire.h"
 #include "engine/shared.h"
 #include "engine/space_watch.h"
 #include "http/router.h"
 #include "http/server.h"
-#include "io/dns_wire.h"
 #include "io/loop.h"
 #include "queue/home.h"
 #include "queue/retry_policy.h"
@@ -93,7 +93,8 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   std::optional<TenantId> find_tenant(std::string_view name) const;
   const submission::Caller* find_key(const Sha256& hash) const;
 
-  void reconfigure(const Config& config);
+  // All of it takes effect; an error: the name servers of before are asked on.
+  Result<void> reconfigure(const Config& config);
   // What waits at this worker's homes for a later attempt to the domain becomes ready now.
   void retry_now(const std::string& domain, std::move_only_function<void(uint64_t)> done);
 
@@ -186,7 +187,7 @@ class Worker final : public delivery::Peers, public delivery::Homes {
   queue::RetryPolicies policies_;
   ContentStore content_store_;
   ContentUse content_use_;
-  std::unique_ptr<DnsWire> wire_;
+  std::unique_ptr<RenewableWire> wire_;
   std::unique_ptr<dns::Resolver> resolver_;
   std::unique_ptr<delivery::Contents> contents_;
   std::unique_ptr<Exporter> exporter_;

@@ -99,4 +99,37 @@ dns = "timeout"
         world.check_ledger(addresses_of(recipients))
 
 
+@case
+def name_servers_are_changed_while_it_runs():
+    with World(INTERNET) as world:
+        right = world.dns
+        campaign = world.campaign()
+        campaign.start()
+        campaign.submit(["first@plain0.example"])
+        wait_until(lambda: campaign.counts()["delivered"] == 1, "the first to arrive")
+
+        def reload(dns, **more):
+            world.reconfigure(dns=dns, **more)
+            changes = world.daemon.command("reload", "--socket", world.daemon.socket)["changes"]
+            return {change["key"]: change["needs_restart"] for change in changes}
+
+        # Nobody listens there.
+        wrong = 'servers = ["127.0.0.1:1"]\nallow_networks = ["127.0.0.0/8"]\ntimeout = "200ms"\n' \
+                'tries = 1'
+        equal(reload(wrong, tables='[events]\nkeep = "1d"'),
+              {"dns.servers": False, "dns.timeout": False, "dns.tries": False,
+               "dns.negative_ttl_max": False, "events.keep": False}, "what changed")
+        campaign.submit(["second@plain1.example"])
+
+        def held_by():
+            found = world.api().call("GET", "/v1/recipients/second@plain1.example")["recipients"]
+            return found[0].get("hold", "")
+
+        wait_until(lambda: "looked up" in held_by(), lambda: f"DNS to hold it, not {held_by()}")
+        changed = reload(right)
+        equal(changed.get("dns.servers"), False, f"whether servers need a restart, of {changed}")
+        campaign.submit(["third@implicit0.example"])
+        wait_until(lambda: campaign.counts()["delivered"] == 2, "the third to arrive")
+
+
 main()

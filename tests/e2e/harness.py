@@ -542,6 +542,11 @@ class World:
             self.host, self.port = f"127.77.{pid >> 8 & 255}.{(pid & 255) % 254 + 1}", 8025
             self.segment_size, self.retry = segment_size, retry
             self.http, self.free_min = http, free_min
+            self.dns = f"""servers = ["127.0.0.1:{self.mxsim.dns}"]
+allow_networks = ["127.0.0.0/8"]
+timeout = "1s"
+tries = 2
+negative_ttl_max = "1s\""""
             self.workers = workers or int(os.environ.get("POSTRING_TEST_WORKERS", "1"))
             self.delivery, self.tables, self.divert = delivery, tables, divert
             self.daemon = Daemon(programs().postring, self.folder, self.config(), self.host, self.port)
@@ -567,11 +572,7 @@ listen = ["{self.host}:{self.port}"]
 [control]
 socket = "{self.folder}/control.sock"
 [dns]
-servers = ["127.0.0.1:{self.mxsim.dns}"]
-allow_networks = ["127.0.0.0/8"]
-timeout = "1s"
-tries = 2
-negative_ttl_max = "1s"
+{self.dns}
 {divert}
 [delivery]
 port = {self.mxsim.smtp}

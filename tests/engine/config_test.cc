@@ -280,6 +280,26 @@ TEST(Config, DiffSaysWhatNeedsARestart) {
   EXPECT_TRUE(config_diff(before, before).empty());
 }
 
+TEST(Config, AReloadSaysAgainWhatWaitsForARestart) {
+  Config start = good(kLeast);
+  Config once = good(std::string("workers = 3\n") + kLeast +
+                     "[dns]\nservers = [\"192.0.2.1\"]\ntimeout = \"1s\"\ntries = 1\n"
+                     "[events]\nkeep = \"1d\"\nkeep_bytes = \"1GiB\"\n");
+  auto changes = config_changes(start, start, once);
+  EXPECT_EQ(changes.size(), 6u);
+  for (const ConfigChange& change : changes) {
+    EXPECT_EQ(change.needs_restart, change.key == "workers") << change.key;
+  }
+  changes = config_changes(start, once, once);
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].key, "workers");
+  EXPECT_EQ(changes[0].before, "0");
+  EXPECT_EQ(changes[0].after, "3");
+  changes = config_changes(start, once, start);
+  EXPECT_EQ(changes.size(), 5u);  // as it was started with: no restart is needed any more
+  EXPECT_TRUE(std::ranges::none_of(changes, &ConfigChange::needs_restart));
+}
+
 TEST(Config, HelpNamesEveryKeyAndKeysAreUnique) {
   std::string help = config_help();
   for (const ConfigKey& key : config_keys()) {
