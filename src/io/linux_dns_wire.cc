@@ -4,11 +4,16 @@
 // a poll on the ring stands for each wish. It closes a socket right after saying that it no longer
 // cares, and the number may come back at once as another socket: a Watch therefore belongs to one
 // life of a number, and outlives it as an orphan until its poll has ended.
+//
+// Questions go out in order, a bounded number each turn, and never from within c-ares' reading: it
+// reads until nothing is there, and a server that answers at once would keep it there for as long
+// as each answer leads to another question.
 #include <ares.h>
 #include <poll.h>
 #include <sys/time.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <vector>
 
@@ -26,6 +31,10 @@ constexpr int kClassIn = 1;
 // One server that knows no EDNS makes c-ares forget it for all; it gets another chance after this.
 constexpr Duration kEdnsRetry = Duration::minutes(10);
 constexpr uint64_t kQueriesPerEdnsCheck = 1'000;
+// Sent in one turn at most. A burst of more overflows the receive buffer of a server, or ours with
+// its answers, and what is lost there costs a timeout.
+constexpr size_t kQuestionsPerTurn = 64;
+constexpr int kReceiveBufferBytes = 1 << 20;
 
 class AresWire;
 
@@ -91,6 +100,7 @@ class AresWire final : public DnsWire {
 
   int set_servers();
   void close();
+  void send_waiting();
   void send(std::unique_ptr<Question> question);
   void finish(std::unique_ptr<Question> question, DnsWireAnswer answer);
   void renew_edns();
@@ -107,8 +117,13 @@ class AresWire final : public DnsWire {
   std::map<int, std::unique_ptr<Watch>> watches_;
   Timer timer_;
   size_t in_flight_ = 0;
+  std::deque<std::unique_ptr<Question>> waiting_;  // to be sent
+  size_t sent_in_turn_ = 0;
+  bool turn_end_wanted_ = false;
+  std::shared_ptr<AresWire*> self_ = std::make_shared<AresWire*>(this);
   bool closing_ = false;
   bool sending_ = false;  // inside ares_send(): a result must wait
+  bool processing_ = false;  // inside ares_process_fd(): a question must wait
   bool edns_ = true;
   Instant edns_lost_at_;
   uint64_t queries_since_check_ = 0;
@@ -125,12 +140,13 @@ void Watch::on_ready(int32_t result) {
 Result<void> AresWire::open() {
   ares_options options{};
   int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ |
-             ARES_OPT_SOCK_STATE_CB;
+             ARES_OPT_SOCK_STATE_CB | ARES_OPT_SOCK_RCVBUF;
   // Without the flag c-ares throws UDP answers of more than 512 bytes away and asks by TCP.
   options.flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
   options.ednspsz = kUdpAnswerBytesMax;
   options.timeout = static_cast<int>(std::clamp<int64_t>(options_.timeout.whole_ms(), 1, 60'000));
   options.tries = std::clamp(options_.tries, 1, 10);
+  options.socket_receive_buffer_size = kReceiveBufferBytes;
   options.sock_state_cb = &AresWire::on_socket_state;
   options.sock_state_cb_data = this;
   int status = ares_init_options(&channel_, &options, mask);
@@ -164,6 +180,11 @@ void AresWire::close() {
   if (channel_ == nullptr) return;
   // What is asked from within the last answers finds no channel.
   ares_destroy(std::exchange(channel_, nullptr));
+  while (!waiting_.empty()) {
+    std::unique_ptr<Question> question = std::move(waiting_.front());
+    waiting_.pop_front();
+    finish(std::move(question), std::unexpected(DnsWireError::cancelled));
+  }
   loop_.timers().disarm(timer_);
   while (!watches_.empty()) drop(watches_.begin()->first);
 }
@@ -179,7 +200,27 @@ void AresWire::query(const std::string& name, uint16_t type, Done done) {
   question->edns = edns_;
   question->done = std::move(done);
   ++in_flight_;
-  send(std::move(question));
+  if (closing_) return send(std::move(question));
+  waiting_.push_back(std::move(question));
+  send_waiting();
+}
+
+void AresWire::send_waiting() {
+  while (!waiting_.empty() && !processing_ && sent_in_turn_ < kQuestionsPerTurn) {
+    ++sent_in_turn_;
+    std::unique_ptr<Question> question = std::move(waiting_.front());
+    waiting_.pop_front();
+    send(std::move(question));
+  }
+  if (sent_in_turn_ == 0 || std::exchange(turn_end_wanted_, true)) return;
+  loop_.defer([weak = std::weak_ptr<AresWire*>(self_)] {
+    auto self = weak.lock();
+    if (!self) return;
+    AresWire& wire = **self;
+    wire.turn_end_wanted_ = false;
+    wire.sent_in_turn_ = 0;
+    wire.send_waiting();
+  });
 }
 
 void AresWire::send(std::unique_ptr<Question> question) {
@@ -320,7 +361,10 @@ void AresWire::on_ready(Watch& watch, int32_t result) {
 
 void AresWire::process(int readable, int writable) {
   if (channel_ == nullptr) return;
+  processing_ = true;
   ares_process_fd(channel_, readable, writable);
+  processing_ = false;
+  send_waiting();
   set_timer();
 }
 

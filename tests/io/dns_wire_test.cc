@@ -4,7 +4,11 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <atomic>
+#include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "io/loop.h"
@@ -128,6 +132,56 @@ TEST_F(DnsWireTest, ManyAtOnce) {
   }
   while (answered < 200)
     turn();
+}
+
+TEST_F(DnsWireTest, ABurstGoesOutInPieces) {
+  constexpr size_t kCount = 1'000;
+  size_t answered = 0;
+  for (size_t i = 0; i < kCount; ++i) {
+    wire->query("d" + std::to_string(i) + ".com", 1,
+                [&](DnsWireAnswer answer, Instant) {
+                  EXPECT_TRUE(answer.has_value());
+                  ++answered;
+                });
+  }
+  for (size_t before = 0; answered < kCount; before = server.asked.size()) {
+    turn();
+    // What was asked at once, and what the turns so far had room for.
+    EXPECT_LE(server.asked.size() - before, 128u);
+  }
+  EXPECT_EQ(server.asked.size(), kCount) << "none was lost";
+}
+
+// Each answer asks again; the server answers at once, from another thread.
+TEST_F(DnsWireTest, ATurnEndsWhileAnswersKeepComing) {
+  std::atomic<bool> over = false;
+  std::thread answering([&] {
+    while (!over)
+      server.answer_all();
+  });
+  size_t answered = 0;
+  std::function<void()> again = [&] {
+    std::string name = "d" + std::to_string(answered) + ".com";
+    wire->query(name, 1, [&](DnsWireAnswer answer, Instant) {
+      if (over)
+        return;
+      EXPECT_TRUE(answer.has_value());
+      ++answered;
+      again();
+    });
+  };
+  for (int i = 0; i < 32; ++i)
+    again();
+  size_t most = 0;
+  while (answered < 2'000) {
+    size_t before = answered;
+    loop->turn(loop->now() + Duration::milliseconds(5));
+    most = std::max(most, answered - before);
+  }
+  over = true;
+  answering.join();
+  wire.reset();
+  EXPECT_LE(most, 32u) << "no more than were open when it began";
 }
 
 TEST_F(DnsWireTest, FailuresAreNamed) {
