@@ -300,7 +300,7 @@ void Client::say_quit_where_due() {
       if (expecting()) return;
       break;
     case Phase::running:
-      if (next_ != kNone) return;
+      if (next_ != kNone || (pipelining_ == Pipelining::off && expecting())) return;
       if (current_ != kNone &&
           (pipelining_ != Pipelining::across || slots_[current_].step != Step::content_sent))
         return;

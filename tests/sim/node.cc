@@ -114,6 +114,10 @@ void Node::finish() {
   if (on_ended) on_ended();
 }
 
+bool Node::spool_failed() const {
+  return process_ != nullptr ? process_->spool_failed() : spool_failed_;
+}
+
 void Node::ask_to_stop() {
   if (machine_.on_signal) machine_.on_signal(Signal::stop);
 }

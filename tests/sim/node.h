@@ -34,7 +34,7 @@ class Node {
   bool runs() const { return state_ == State::running; }
   // Ended by itself; everything must have been given back.
   bool ended() const { return state_ == State::ended; }
-  bool spool_failed() const { return spool_failed_; }
+  bool spool_failed() const;  // of the life that runs, or ran last
   std::function<void()> on_ended;
 
  private:

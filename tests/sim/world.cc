@@ -194,7 +194,10 @@ void World::kill_node(bool power_cut) {
   // What was not written, or not synced, at this moment (README.md of this folder).
   Duration window = Duration::milliseconds(50) + Duration::microseconds(2 * o.stall_us_max);
   if (power_cut) window = window + Duration::microseconds(3 * o.sync_us_max + 2 * o.io_us_max);
-  ledger_.process_ended(schedule_.now() - window);
+  Instant since = schedule_.now() - window;
+  // Nothing is written any more since then.
+  if (node_->spool_failed()) since = std::min(since, machine_.sync_failed_at - window);
+  ledger_.process_ended(since);
   node_->kill(power_cut);
   restart_after(Duration::milliseconds(random_.between(10, 30'000)));
 }

@@ -234,6 +234,24 @@ TEST(ClientStop, WhileIdle) {
   EXPECT_EQ(s.client.end().cause, EndCause::stopped);
 }
 
+TEST(ClientStop, WaitsForTheReplyToResetWherePipeliningIsOff) {
+  SessionOptions options;
+  options.pipelining = Pipelining::off;
+  Session s(options);
+  s.open();
+  s.offer(1);
+  s.said();
+  s.hear("250 ok\r\n");
+  s.said();
+  s.hear("550 5.1.1 no\r\n");
+  s.offer(2);
+  EXPECT_EQ(s.said(), "RSET\r\n");
+  s.client.stop();
+  EXPECT_EQ(s.said(), "");
+  s.hear("250 ok\r\n");
+  EXPECT_EQ(s.said(), "QUIT\r\n");
+}
+
 TEST(ClientStop, WaitsForTheReplyToTheContent) {
   Session s;
   open_content(s);
