@@ -1,6 +1,8 @@
 // The commands about campaigns, events and recipients: /v1, with a key or over the socket.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "cli/operator_commands.h"
 #include "cli/shown.h"
 #include "cli/table.h"
@@ -35,11 +37,10 @@ void show_counts(JsonView counts) {
 }
 
 std::string event_row(JsonView event) {
-  std::string enhanced = event.text("enhanced");
-  return fmt::format("{}  {:<9}  {:<34} {:>3} {} {}{}", short_time(event.text("logged")),
+  return fmt::format("{}  {:<9}  {:<34} {}{}", short_time(event.text("logged")),
                      event.text("type"),
                      event.has("address") ? event.text("address") : event.text("campaign"),
-                     event.text("code"), enhanced, event.text("reply"),
+                     reply_text(event.text("code"), event.text("enhanced"), event.text("reply")),
                      event.boolean("possible_duplicate") ? "  (possible duplicate)" : "");
 }
 
@@ -69,8 +70,10 @@ void print_recipient(JsonView one) {
   if (one.has("last_attempt")) {
     JsonView last = one.at("last_attempt");
     line("last reply",
-         fmt::format("{} {} {} (at {}, source {})", last.text("code"), last.text("enhanced_code"),
-                     last.text("text"), last.text("stage"), last.text("source")));
+         fmt::format("{} (at {}{}{})",
+                     reply_text(last.text("code"), last.text("enhanced_code"), last.text("text")),
+                     last.text("stage"), last.text("source").empty() ? "" : ", source ",
+                     last.text("source")));
   }
   line("next attempt", short_time(one.text("next_attempt_at")));
   line("attempts", one.text("attempts"));
@@ -146,14 +149,17 @@ int command_campaign(const ServerOptions& options, const std::string& command,
 int export_campaign(const ServerOptions& options, const std::string& id, const std::string& state) {
   auto server = Server::choose(options);
   if (!server) return complain(server.error());
-  if (!options.json)
-    fmt::print("id,address,ref,state,attempts,accepted_at,finished_at,code,enhanced_code,reply\n");
+  bool headed = options.json;
   std::string after;
   do {
     auto page = server->get(
         campaign_path(id) + "/recipients" +
         query_of({{"state", state}, {"after", after}, {"limit", std::to_string(kPageRecipients)}}));
     if (!page) return complain(page.error());
+    if (!std::exchange(headed, true)) {
+      fmt::print(
+          "id,address,ref,state,attempts,accepted_at,finished_at,code,enhanced_code,reply\n");
+    }
     for (JsonView one : page->root().list("recipients")) {
       if (options.json) {
         fmt::print("{}\n", one.raw());

@@ -106,6 +106,36 @@ void check_sources(const engine::Config& config, std::vector<Finding>& out) {
   }
 }
 
+// Both may be taken by a postring that runs already.
+void check_listeners(const engine::Config& config, std::vector<Finding>& out) {
+  std::string folder = std::filesystem::path(config.control.socket).parent_path();
+  if (!std::filesystem::is_directory(folder)) {
+    out.push_back({State::wrong, "control socket", folder + " is not there",
+                   fmt::format("install -d -o USER -m 0755 {} (RuntimeDirectory= in the service's "
+                               "unit), or another [control] socket",
+                               folder)});
+  } else if (::access(folder.c_str(), W_OK | X_OK) != 0) {
+    out.push_back({State::wrong, "control socket",
+                   fmt::format("{} cannot be written by user {}", folder, ::geteuid()),
+                   fmt::format("chown USER {}, or another [control] socket", folder)});
+  } else {
+    out.push_back({State::good, "control socket", folder + " can be written", ""});
+  }
+  for (const SocketAddress& address : config.http.listen) {
+    std::string name = fmt::format("API on {}", address.text());
+    if (auto bound = listen_on(address, false)) {
+      close_descriptor(*bound);
+      out.push_back({State::good, name, "is free", ""});
+    } else if (bound.error() == EADDRINUSE) {
+      out.push_back({State::warning, name, "is in use; does a postring run already?",
+                     "stop what listens there, or another [http] listen"});
+    } else {
+      out.push_back({State::wrong, name, std::strerror(bound.error()),
+                     "an address of this machine and a port above 1023 in [http] listen"});
+    }
+  }
+}
+
 }  // namespace
 
 Finding judge_kernel(std::string_view release) {
@@ -238,6 +268,7 @@ std::vector<Finding> check_system(const engine::Config& config, bool has_config)
   found.push_back(judge_cpus(usable_cpus(), config.workers));
   if (has_config) {
     check_spool(config, found);
+    check_listeners(config, found);
     check_sources(config, found);
   }
   return found;

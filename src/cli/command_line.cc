@@ -1,11 +1,16 @@
 #include "cli/command_line.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/time_text.h"
 #include "cli/check_config.h"
@@ -29,7 +34,7 @@ struct Words {
   SendOptions send;
   EventsOptions events;
   TryOptions attempt;
-  std::string file, id, state, scopes = "submit,read", note, patience = "5m", topic;
+  std::string file, id, state, scopes = "submit,read", patience = "5m", topic;
   uint64_t batch_bytes = 16u << 20;
   std::function<int()> chosen;
 };
@@ -43,17 +48,17 @@ void add_json(CLI::App* command, Words& words) {
 }
 
 void add_socket(CLI::App* command, Words& words) {
-  command->add_option("--socket", words.server.socket, "The operator's socket")
-      ->envname("POSTRING_SOCKET");
+  command->add_option("--socket", words.server.socket,
+                      "The operator's socket (or $POSTRING_SOCKET)");
   command->add_option("--config", words.server.config,
                       "Take the socket from this configuration file");
   add_json(command, words);
 }
 
 void add_url(CLI::App* command, Words& words) {
-  command->add_option("--url", words.server.url, "Where the API is (http://127.0.0.1:8025)")
-      ->envname("POSTRING_URL");
-  command->add_option("--key", words.server.key, "An API key")->envname("POSTRING_KEY");
+  command->add_option("--url", words.server.url,
+                      "Where the API is (or $POSTRING_URL; http://127.0.0.1:8025)");
+  command->add_option("--key", words.server.key, "An API key (or $POSTRING_KEY)");
   command->add_option("--key-file", words.server.key_file, "A file that holds the API key");
 }
 
@@ -140,9 +145,8 @@ void add_keys(CLI::App& app, Words& words) {
   CLI::App* create = key->add_subcommand("create", "Make a key; its secret is shown once");
   create->add_option("--tenant", words.server.tenant, "Whose key it is")->required();
   create->add_option("--scope", words.scopes, "Of submit, read and admin, with commas");
-  create->add_option("--note", words.note, "What it is for");
   add_socket(create, words);
-  choose(create, words, [&words] { return create_key(words.server, words.scopes, words.note); });
+  choose(create, words, [&words] { return create_key(words.server, words.scopes); });
 
   CLI::App* list = key->add_subcommand("list", "Show the keys, without their secrets");
   list->add_option("--tenant", words.server.tenant, "Only this tenant's");
@@ -159,7 +163,9 @@ void add_campaigns(CLI::App& app, Words& words) {
   CLI::App* campaign = app.add_subcommand("campaign", "Campaigns: list, show, pause, export, ...");
   campaign->require_subcommand(1);
   CLI::App* list = campaign->add_subcommand("list", "All campaigns");
-  list->add_option("--state", words.state, "Only those in this state");
+  list->add_option("--state", words.state, "Only those in this state")
+      ->check(CLI::IsMember(
+          {"loading", "scheduled", "running", "paused", "cancelled", "complete"}));
   add_either(list, words);
   choose(list, words, [&words] { return list_campaigns(words.server, words.state); });
 
@@ -185,8 +191,9 @@ void add_campaigns(CLI::App& app, Words& words) {
 
   CLI::App* export_all = campaign->add_subcommand("export", "Every recipient as CSV or NDJSON");
   export_all->add_option("id", words.id, "The campaign's id")->required();
-  export_all->add_option("--state", words.state,
-                         "waiting, in_flight, delivered, bounced, expired or cancelled");
+  export_all->add_option("--state", words.state, "Only those in this state")
+      ->check(CLI::IsMember(
+          {"waiting", "in_flight", "delivered", "bounced", "expired", "cancelled"}));
   add_either(export_all, words);
   choose(export_all, words,
          [&words] { return export_campaign(words.server, words.id, words.state); });
@@ -205,9 +212,11 @@ void add_watching(CLI::App& app, Words& words) {
   events->add_flag("--follow", words.events.follow, "Wait for more");
   events->add_option("--after", words.events.after, "Begin behind this cursor");
   events->add_option("--campaign", words.events.campaign, "Only this campaign's");
-  events->add_option("--type", words.events.type,
-                     "delivered, deferred, bounced, expired, cancelled or campaign.complete");
-  events->add_option("--limit", words.events.limit, "At most so many");
+  events->add_option("--type", words.events.type, "Only those of this type")
+      ->check(CLI::IsMember(
+          {"delivered", "deferred", "bounced", "expired", "cancelled", "campaign.complete"}));
+  events->add_option("--limit", words.events.limit, "At most so many")
+      ->check(CLI::Range(uint64_t{1}, UINT64_MAX));
   add_either(events, words);
   choose(events, words, [&words] { return show_events(words.server, words.events); });
 
@@ -283,6 +292,55 @@ void add_help(CLI::App& app, Words& words) {
   });
 }
 
+std::vector<std::string> commands_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* one : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(one->get_name());
+  }
+  return names;
+}
+
+// An exit status where the words name no command: CLI11 would only say that one is missing.
+std::optional<int> without_command(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* at = &app;
+  std::string before;
+  for (int i = 1;; ++i) {
+    std::vector<std::string> names = commands_of(*at);
+    if (names.empty()) return std::nullopt;
+    if (i == argc) {
+      fmt::print(stderr, "{}", at->help(at == &app ? "" : "postring"));
+      return kUsage;
+    }
+    std::string word = argv[i];
+    if (word.starts_with('-')) return std::nullopt;
+    if (std::ranges::find(names, word) == names.end()) {
+      fmt::print(stderr, "postring: '{}{}' is no command; there are {}\n", before, word,
+                 fmt::join(names, ", "));
+      return kUsage;
+    }
+    at = at->get_subcommand(word);
+    before += word + " ";
+  }
+}
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+// The environment says what the command line leaves open: an address given there is not joined by
+// another way to the daemon.
+void add_environment(ServerOptions& server) {
+  bool says_socket = !server.socket.empty() || !server.config.empty();
+  bool says_key = !server.key.empty() || !server.key_file.empty();
+  if (!says_socket && !says_key && server.url.empty()) {
+    server.socket = environment("POSTRING_SOCKET");
+  }
+  if (says_socket) return;
+  if (server.url.empty()) server.url = environment("POSTRING_URL");
+  if (!says_key) server.key = environment("POSTRING_KEY");
+}
+
 }  // namespace
 
 int run(int argc, char** argv) {
@@ -303,11 +361,13 @@ int run(int argc, char** argv) {
   add_operating(app, words);
   add_spool(app, words);
   add_help(app, words);
+  if (auto status = without_command(app, argc, argv)) return *status;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
+  add_environment(words.server);
   return words.chosen ? words.chosen() : kUsage;
 }
 

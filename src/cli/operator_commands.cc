@@ -111,14 +111,12 @@ int stop(const ServerOptions& options) {
                       [](JsonView) { fmt::print("stopping\n"); });
 }
 
-int create_key(const ServerOptions& options, const std::string& scopes, const std::string& note) {
+int create_key(const ServerOptions& options, const std::string& scopes) {
   JsonWriter json;
   json.object().field("tenant", options.tenant);
   write_scopes(json, scopes);
-  json.field_unless_empty("note", note).end();
-  ServerOptions all = options;
-  all.tenant.clear();  // it is what is asked for, not who asks
-  return ask_and_show(all, {.method = "POST", .path = "/operator/keys", .body = json.take()},
+  json.end();
+  return ask_and_show(options, {.method = "POST", .path = "/operator/keys", .body = json.take()},
                       [](JsonView key) {
                         fmt::print("{}\n", key.text("key"));
                         fmt::print(stderr, "key {} of {} for {}; the secret is shown this once\n",
@@ -127,15 +125,12 @@ int create_key(const ServerOptions& options, const std::string& scopes, const st
 }
 
 int list_keys(const ServerOptions& options) {
-  ServerOptions all = options;
-  all.tenant.clear();
   std::string query = query_of({{"tenant", options.tenant}});
-  return ask_and_show(all, {.path = "/operator/keys" + query}, [](JsonView answer) {
-    Table table({"ID", "TENANT", "SCOPES", "BEGINS", "NOTE", "CREATED", "REVOKED"});
+  return ask_and_show(options, {.path = "/operator/keys" + query}, [](JsonView answer) {
+    Table table({"ID", "TENANT", "SCOPES", "BEGINS", "CREATED"});
     for (JsonView key : answer.list("keys")) {
       table.row({key.text("id"), key.text("tenant"), key.text("scopes"), key.text("hint"),
-                 key.text("note"), short_time(key.text("created")),
-                 short_time(key.text("revoked"))});
+                 short_time(key.text("created"))});
     }
     fmt::print("{}", table.text());
   });
@@ -152,8 +147,9 @@ int retry_domain(const ServerOptions& options, const std::string& domain) {
   return ask_and_show(options,
                       {.method = "POST", .path = "/operator/retry", .body = std::move(body)},
                       [](JsonView answer) {
-                        fmt::print("{}: {} recipients are due now\n", answer.text("domain"),
-                                   grouped(answer.number("recipients")));
+                        int64_t count = answer.number("recipients");
+                        fmt::print("{}: {} {} due now\n", answer.text("domain"), grouped(count),
+                                   count == 1 ? "recipient is" : "recipients are");
                       });
 }
 
@@ -162,7 +158,8 @@ int flush_dns(const ServerOptions& options, const std::string& name) {
   return ask_and_show(
       options, {.method = "POST", .path = "/operator/dns/flush", .body = std::move(body)},
       [](JsonView answer) {
-        fmt::print("{}: {} answers forgotten\n", answer.text("name"), answer.number("flushed"));
+        fmt::print("{}: {}\n", answer.text("name"),
+                   answer.number("flushed") == 0 ? "nothing was remembered" : "forgotten");
       });
 }
 
@@ -197,13 +194,12 @@ int try_address(const ServerOptions& options, const TryOptions& what) {
                        const char* mark = from == "us" ? ">" : from == "them" ? "<" : "*";
                        std::string text = line.text("text");
                        text.erase(text.find_last_not_of("\r\n") + 1);
-                       fmt::print("{:>6} ms {} {}\n", line.number("ms"), mark, text);
+                       fmt::print("{} {}\n", mark, text);
                      }
-                     std::string enhanced = answer.text("enhanced");
-                     fmt::print("{} at {}: {}{}{} {}\n", answer.text("outcome"),
-                                answer.text("stage"), answer.text("code"),
-                                enhanced.empty() ? "" : " ", enhanced, answer.text("reply"));
-                     if (answer.has("remote_host")) {
+                     fmt::print("{} at {}: {}\n", answer.text("outcome"), answer.text("stage"),
+                                reply_text(answer.text("code"), answer.text("enhanced"),
+                                           answer.text("reply")));
+                     if (!answer.text("remote_host").empty()) {
                        fmt::print("host {} [{}], source {}\n", answer.text("remote_host"),
                                   answer.text("remote_address"), answer.text("source"));
                      }

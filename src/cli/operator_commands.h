@@ -15,7 +15,7 @@ int reload(const ServerOptions& options);
 int stop(const ServerOptions& options);
 int show_lanes(const ServerOptions& options);
 
-int create_key(const ServerOptions& options, const std::string& scopes, const std::string& note);
+int create_key(const ServerOptions& options, const std::string& scopes);
 int list_keys(const ServerOptions& options);
 int revoke_key(const ServerOptions& options, const std::string& id);
 

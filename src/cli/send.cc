@@ -142,6 +142,10 @@ Result<void> Sender::command(const std::string& name) {
   bool there = name == "close" ? now->root().boolean("closed")
                                : state == "running" || state == "complete" || state == "scheduled";
   if (there) return {};
+  if (state == "cancelled") {
+    return fail(fmt::format("campaign {} is cancelled; with --run NAME the same list is sent again",
+                            id_));
+  }
   return std::unexpected(answer.error());
 }
 

@@ -23,15 +23,14 @@ Result<std::string> socket_of(const ServerOptions& options) {
 
 }  // namespace
 
-Server::Server(ServerAddress address, Headers headers)
-    : client_(std::make_unique<ApiClient>(std::move(address), std::move(headers))) {}
+Server::Server(ServerAddress address, Headers headers, std::string tenant)
+    : client_(std::make_unique<ApiClient>(std::move(address), std::move(headers))),
+      tenant_(std::move(tenant)) {}
 
 Result<Server> Server::over_socket(const ServerOptions& options) {
   auto path = socket_of(options);
   if (!path) return std::unexpected(path.error());
-  Headers headers;
-  if (!options.tenant.empty()) headers.emplace_back("X-Postring-Tenant", options.tenant);
-  return Server(ServerAddress::unix_socket(*path), std::move(headers));
+  return Server(ServerAddress::unix_socket(*path), {}, options.tenant);
 }
 
 Result<Server> Server::over_url(const ServerOptions& options) {
@@ -44,13 +43,16 @@ Result<Server> Server::over_url(const ServerOptions& options) {
     key = *text;
     key.erase(key.find_last_not_of(" \r\n\t") + 1);
   }
+  if (!options.tenant.empty()) {
+    return fail("--tenant is for the operator's socket; a key acts for its own tenant");
+  }
   if (key.empty()) {
     return fail(
         "an API key is needed: --key, --key-file or $POSTRING_KEY; "
         "`postring key create --tenant NAME --scope submit,read` makes one");
   }
   if (key.find_first_of("\r\n") != std::string::npos) return fail("the API key has several lines");
-  return Server(std::move(*address), {{"Authorization", "Bearer " + key}});
+  return Server(std::move(*address), {{"Authorization", "Bearer " + key}}, "");
 }
 
 Result<Server> Server::choose(const ServerOptions& options) {
@@ -59,7 +61,12 @@ Result<Server> Server::choose(const ServerOptions& options) {
 }
 
 Result<ApiAnswer> Server::call(const ApiRequest& request) {
-  auto answer = client_->call(request);
+  ApiRequest sent = request;
+  if (!tenant_.empty() && sent.path.starts_with("/v1/")) {
+    sent.path += sent.path.find('?') == std::string::npos ? '?' : '&';
+    sent.path += "tenant=" + percent_encoded(tenant_);
+  }
+  auto answer = client_->call(sent);
   if (answer || !client_->address().is_unix) return answer;
   std::string hint;
   if (answer.error().message.ends_with(std::strerror(EACCES))) {
@@ -94,7 +101,8 @@ std::string problem_text(const ApiAnswer& answer) {
   JsonView problem = document->root();
   std::string detail = problem.text("detail");
   std::string text = detail.empty() ? problem.text("title") : detail;
-  if (std::string field = problem.text("field"); !field.empty()) text = field + ": " + text;
+  std::string field = problem.text("field");
+  if (!field.empty() && !text.starts_with(field + " ")) text = field + ": " + text;
   for (JsonView mistake : problem.list("mistakes")) {
     text += fmt::format("\n  {}:{}: {}{}{}", mistake.text("file"), mistake.text("line"),
                         mistake.text("key"), mistake.text("key").empty() ? "" : ": ",

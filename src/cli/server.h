@@ -44,9 +44,10 @@ class Server {
   Result<ApiAnswer> call(const ApiRequest& request);
 
  private:
-  explicit Server(ServerAddress address, Headers headers);
+  Server(ServerAddress address, Headers headers, std::string tenant);
 
   std::unique_ptr<ApiClient> client_;
+  std::string tenant_;  // whose requests under /v1 are, over the socket; empty: every tenant's
 };
 
 // "409 wrong-state: the campaign is complete", with further lines for mistakes, if any.

@@ -31,4 +31,15 @@ inline std::string short_time(std::string time) {
   return time;
 }
 
+// "550 5.1.1 No such user", without what is not there.
+inline std::string reply_text(const std::string& code, const std::string& enhanced,
+                              const std::string& text) {
+  std::string all = code == "0" ? "" : code;
+  for (const std::string* part : {&enhanced, &text}) {
+    if (!all.empty() && !part->empty()) all += ' ';
+    all += *part;
+  }
+  return all;
+}
+
 }  // namespace postring::cli

@@ -1,5 +1,6 @@
 #include "engine/daemon.h"
 
+#include <cerrno>
 #include <cstring>
 #include <cstddef>
 #include <future>
@@ -112,7 +113,8 @@ Result<void> Daemon::State::open_listeners() {
   auto fd = listen_on_path(config.control.socket, config.control.mode);
   if (!fd) {
     return fail("the control socket " + config.control.socket +
-                " cannot be made: " + std::strerror(fd.error()));
+                " cannot be made: " + std::strerror(fd.error()) +
+                (fd.error() == ENOENT ? "; make its folder, or set [control] socket" : ""));
   }
   control_listener = *fd;
   return {};

@@ -373,7 +373,12 @@ void OperatorRoutes::attempt(http::ExchangePtr exchange, const std::string& body
     const queue::Report& report = result.report;
     JsonWriter json;
     json.object().field("outcome", name_of(report.outcome)).field("stage", name_of(report.stage));
-    json.field("code", report.reply.code).field("reply", report.reply.text);
+    json.field("code", report.reply.code);
+    if (const uint8_t* enhanced = report.reply.enhanced; enhanced[0] != 0) {
+      json.field("enhanced", std::to_string(enhanced[0]) + "." + std::to_string(enhanced[1]) + "." +
+                                 std::to_string(enhanced[2]));
+    }
+    json.field("reply", report.reply.text);
     json.field("source", report.source).field("remote_host", report.remote_host);
     json.field("remote_address", report.remote_address);
     json.field("duration_ms", report.duration.whole_ms()).key("transcript").array();

@@ -12,6 +12,7 @@
 #include "cli/json_document.h"
 #include "cli/progress.h"
 #include "cli/server.h"
+#include "cli/shown.h"
 #include "cli/table.h"
 
 namespace postring::cli {
@@ -27,6 +28,13 @@ TEST(Table, AlignsAndKeepsLinesWhole) {
             "ab c      1\n"
             "\xc3\xa4     1,000\n"
             "-        20\n");
+}
+
+TEST(Texts, RepliesWithoutWhatIsNotThere) {
+  EXPECT_EQ(reply_text("550", "5.1.1", "No such user"), "550 5.1.1 No such user");
+  EXPECT_EQ(reply_text("250", "", "OK"), "250 OK");
+  EXPECT_EQ(reply_text("0", "", "no such source"), "no such source");
+  EXPECT_EQ(reply_text("", "4.4.1", ""), "4.4.1");
 }
 
 TEST(Texts, NumbersForPeople) {
