@@ -55,6 +55,7 @@ struct EventLog::State {
   }
 
   Result<void> recover();
+  Result<void> remove_unbegun(std::vector<std::string>& names);
   Result<void> recover_segment(const std::string& name, bool last);
 
   void append(std::string_view entry);
@@ -114,11 +115,25 @@ Result<void> EventLog::State::recover() {
     if (EventReserve::is_reserve(name)) set_aside.adopt(name);
   }
   std::erase_if(*names, [](const std::string& name) { return !name.ends_with(kEventSuffix); });
+  if (auto removed = remove_unbegun(*names); !removed) return removed;
   for (size_t i = 0; i < names->size(); ++i) {
     auto recovered = recover_segment((*names)[i], i + 1 == names->size());
     if (!recovered) return recovered;
   }
   apply_retention();
+  return {};
+}
+
+// The last file was made and its header never became durable: it holds nothing, and the one before
+// it is the one that was written to.
+Result<void> EventLog::State::remove_unbegun(std::vector<std::string>& names) {
+  if (names.empty()) return {};
+  std::string path = folder + "/" + names.back();
+  auto scanned = scan_event_file(path, false);
+  if (!scanned) return std::unexpected(scanned.error());
+  if (scanned->header) return {};
+  if (!remove_file(path)) return fail(path + " cannot be removed");
+  names.pop_back();
   return {};
 }
 
@@ -128,11 +143,7 @@ Result<void> EventLog::State::recover_segment(const std::string& name, bool last
   std::string path = folder + "/" + name;
   auto scanned = scan_event_file(path, last);
   if (!scanned) return std::unexpected(scanned.error());
-  if (!scanned->header) {
-    // The file was made and its header never became durable: it holds nothing.
-    if (last) return remove_file(path) ? Result<void>{} : fail(path + " cannot be removed");
-    return fail(path + " is not an event segment of postring");
-  }
+  if (!scanned->header) return fail(path + " is not an event segment of postring");
   if (scanned->header->version > kEventFormatVersion) {
     return fail(path + " was written by a newer postring (events format " +
                 std::to_string(scanned->header->version) + "); this one reads up to " +

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "io/loop.h"
+#include "spool/event_segment.h"
 
 namespace postring::spool {
 namespace {
@@ -149,6 +150,21 @@ TEST_F(EventLogTest, CutsATornTail) {
   log->append("again");
   ASSERT_TRUE(sync());
   EXPECT_EQ(read_all(11, 1).at(0), "again");
+}
+
+// A crash between making a segment and its first sync: the one before it is read to its end.
+TEST_F(EventLogTest, ASegmentThatWasNotBegunHidesNothing) {
+  fill(10, 5);
+  log.reset();
+  std::string unbegun = folder + "/" + event_segment_name(11);
+  std::ofstream(unbegun).flush();
+  open();
+  EXPECT_FALSE(std::filesystem::exists(unbegun));
+  ASSERT_EQ(log->end(), 11u);
+  fill(1, 1);
+  auto entries = read_all(1, 1 << 20);
+  ASSERT_EQ(entries.size(), 11u);
+  EXPECT_EQ(entries.back(), "event 11");
 }
 
 TEST_F(EventLogTest, DamageIsSaidAndPassedOver) {
