@@ -1,7 +1,7 @@
 // simulate: runs seeds of the simulator.
 //
 //     simulate [--seed N|COMMIT]... [--from N --count N] [--for 8h] [--lite | --quiet]
-//              [--set "NAME VALUE"]... [--scenario FILE]... [--again] [--log short|full]
+//              [--set "NAME VALUE"]... [--scenario FILE|FOLDER]... [--again] [--log short|full]
 //     simulate --canary NAME|all|list    a lie of the machine that must break a law
 //
 // Without a seed, seed 1. A commit hash is a seed. First come the seed and every drawn option, last
@@ -13,10 +13,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -100,6 +102,17 @@ std::optional<Run> read_scenario(const std::string& file, const Flags& flags) {
   }
   run.settings.insert(run.settings.end(), flags.settings.begin(), flags.settings.end());
   return run;
+}
+
+// A folder stands for every file in it, by name.
+std::vector<std::string> files_of(const std::string& scenario) {
+  if (!std::filesystem::is_directory(scenario)) return {scenario};
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(scenario)) {
+    files.push_back(entry.path().string());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
 // The results of a run, as its parent reads them.
@@ -213,13 +226,15 @@ int run_one(const Run& run, bool apart, bool again, Sums& sums) {
 
 int run_all(const Flags& flags) {
   std::vector<Run> runs;
-  for (const std::string& file : flags.scenarios) {
-    auto run = read_scenario(file, flags);
-    if (!run) {
-      std::fprintf(stderr, "simulate: %s cannot be read\n", file.c_str());
-      return 2;
+  for (const std::string& scenario : flags.scenarios) {
+    for (const std::string& file : files_of(scenario)) {
+      auto run = read_scenario(file, flags);
+      if (!run) {
+        std::fprintf(stderr, "simulate: %s cannot be read\n", file.c_str());
+        return 2;
+      }
+      runs.push_back(std::move(*run));
     }
-    runs.push_back(std::move(*run));
   }
   for (uint64_t seed : flags.seeds) runs.push_back({seed, flags.mode, "", flags.settings});
   uint64_t count = flags.count;
@@ -294,7 +309,7 @@ int main(int argc, char** argv) {
   if (!flags) {
     std::fprintf(stderr,
                  "usage: simulate [--seed N|COMMIT]... [--from N --count N] [--for 8h] [--lite | "
-                 "--quiet]\n  [--set \"NAME VALUE\"]... [--scenario FILE]... [--again] "
+                 "--quiet]\n  [--set \"NAME VALUE\"]... [--scenario FILE|FOLDER]... [--again] "
                  "[--log short|full]\n");
     return 2;
   }
