@@ -64,8 +64,10 @@ class Exchange final : public Actor, public std::enable_shared_from_this<Exchang
   std::string answer_;
 };
 
-bool is_for_good(int status) {
-  return status >= 200 && status < 500 && status != 409 && status != 429 && status != 408;
+bool is_for_good(const ApiClient::Reply& reply) {
+  // Another attempt may be at work.
+  if (reply.status == 409) return reply.body.find("wrong-state") != std::string::npos;
+  return reply.status >= 200 && reply.status < 500 && reply.status != 429 && reply.status != 408;
 }
 
 }  // namespace
@@ -87,7 +89,11 @@ void ApiClient::call(Request request, std::function<void(const Reply&)> done) {
 
 void ApiClient::attempt(std::shared_ptr<Request> request, std::function<void(const Reply&)> done) {
   auto judge = [this, request, done = std::move(done)](const Reply& reply) {
-    if (is_for_good(reply.status)) return done(reply);
+    if (on_note) {
+      on_note("api: " + request->method + " " + request->path + " " + std::to_string(reply.status) +
+              (reply.status == 200 ? "" : " " + reply.body));
+    }
+    if (is_for_good(reply)) return done(reply);
     ++retries_;
     schedule_.after(Duration::milliseconds(random_.between(50, 3'000)),
                     [this, request, done] { attempt(request, done); });

@@ -38,6 +38,8 @@ class ApiClient {
 
   void use_key(std::string api_key) { api_key_ = std::move(api_key); }
   void call(Request request, std::function<void(const Reply&)> done);
+  // Gets a line for every answer.
+  std::function<void(const std::string&)> on_note;
   uint64_t retries() const { return retries_; }
 
  private:

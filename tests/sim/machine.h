@@ -91,7 +91,7 @@ struct Machine {
   std::function<void(Signal)> on_signal;  // of the process's SignalWatch
   std::function<void()> on_watch_ended;   // the last thing before the workers finish
   int64_t sync_failures_left = 0;
-  Instant sync_failed_at{};  // the last one
+  Instant sync_failed_at = Instant::never();  // the first one of the process that runs
 };
 
 Machine& machine();

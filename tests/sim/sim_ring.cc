@@ -231,7 +231,7 @@ void SimRing::begin_sync(const OperationPtr& operation, int file, uint64_t offse
                  machine_.random.chance(1, 50);
     if (fails) {
       --machine_.sync_failures_left;
-      machine_.sync_failed_at = machine_.schedule.now();
+      machine_.sync_failed_at = std::min(machine_.sync_failed_at, machine_.schedule.now());
     }
     if (machine_.faults.options.plant != kLyingSync) inode->end_sync(std::move(*sync), !fails);
     return fails ? -EIO : 0;

@@ -51,7 +51,7 @@ class Submitter {
   std::string id_;
   size_t start_at_ = 0;  // recipients that are in when it starts
   bool started_ = false, closed_ = false, complete_ = false;
-  uint64_t next_key_ = 0;
+  uint64_t acknowledged_ = 0;
   std::string last_counts_;
 };
 

@@ -75,6 +75,7 @@ void World::make_clients() {
   const Options& o = faults_.options;
   operator_ = std::make_unique<ApiClient>(schedule_, faults_, net_, kControl, random_.next());
   api_ = std::make_unique<ApiClient>(schedule_, faults_, net_, kApi, random_.next());
+  api_->on_note = operator_->on_note = [this](const std::string& line) { say(line); };
   reader_ = std::make_unique<EventReader>(schedule_, *api_, ledger_);
   for (int64_t c = 0; c < o.campaigns; ++c) {
     Submitter::Plan plan;
