@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
+#include "submission/batch_reader.h"
 #include "submission/csv.h"
 
 namespace postring::cli {
@@ -14,6 +16,7 @@ namespace {
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr size_t kStandardInputMax = 1u << 30;
+constexpr size_t kNamesShownMax = 200;  // bytes of a header's names, in a message
 
 uint64_t lines_in(std::string_view text) {
   return static_cast<uint64_t>(std::ranges::count(text, '\n'));
@@ -39,6 +42,22 @@ RecipientList::Format format_of(const std::string& path, std::string_view bytes)
     if (path.ends_with(end)) return RecipientList::Format::ndjson;
   if (bytes.starts_with(kByteOrderMark)) bytes.remove_prefix(kByteOrderMark.size());
   return bytes.starts_with('{') ? RecipientList::Format::ndjson : RecipientList::Format::csv;
+}
+
+// The server would refuse the first batch, but by then the campaign would be there.
+Result<void> check_header(std::string_view header) {
+  std::string unquoted;
+  std::vector<submission::CsvCell> cells;
+  std::string wrong = submission::cut_csv(header, submission::kCsvColumnsMax, unquoted, cells);
+  if (!wrong.empty()) return fail(fmt::format("line 1: {}", wrong));
+  std::string names;
+  for (const submission::CsvCell& cell : cells) {
+    if (cell.text == "address") return {};
+    if (names.size() < kNamesShownMax) {
+      names += fmt::format("{}'{}'", names.empty() ? "" : ", ", cell.text);
+    }
+  }
+  return fail(fmt::format("line 1 must name the columns, one of them 'address'; it is {}", names));
 }
 
 }  // namespace
@@ -91,6 +110,7 @@ Result<void> RecipientList::begin() {
   header_ = record_at(offset_);
   if (header_.empty())
     return fail("the file is empty; a CSV file begins with a line that names its columns");
+  if (auto good = check_header(header_); !good) return good;
   offset_ += header_.size();
   if (!header_.ends_with('\n')) header_ += '\n';
   header_lines_ = lines_in(header_);

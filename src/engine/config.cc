@@ -52,6 +52,7 @@ void read_duration(ConfigReader& reader, std::string_view name, Duration min, Du
 bool read_domain(ConfigReader& reader, std::string_view name, std::string& to) {
   std::string word;
   if (!reader.text(name, word)) return false;
+  if (word.empty()) return reader.wrong(name, "is empty; expected a domain");
   auto domain = mail::canonical_domain(word);
   if (!domain) return reader.wrong(name, fmt::format("'{}': {}", word, domain.error().message));
   to = std::move(*domain);
@@ -77,6 +78,10 @@ bool read_pattern(ConfigReader& reader, std::string_view name, std::string& to) 
   if (domain.starts_with('*')) domain.remove_prefix(1);
   bool below = domain.starts_with('.');
   if (below) domain.remove_prefix(1);
+  if (domain.empty()) {
+    return reader.wrong(
+        name, fmt::format("'{}' names no domain; expected a domain or \"*.\" and a domain", word));
+  }
   auto canonical = mail::canonical_domain(domain);
   if (!canonical) {
     return reader.wrong(name, fmt::format("'{}': {}; expected a domain or \"*.\" and a domain",

@@ -66,6 +66,15 @@ TEST(RecipientList, ByteOrderMarkIsLeftOut) {
   EXPECT_EQ(list->next(10, 100)->body, "address\na@x\n");
 }
 
+TEST(RecipientList, AHeaderWithoutAddressIsAMistake) {
+  auto list = RecipientList::of("name,\"the ref\"\nA,1\n", Format::csv);
+  ASSERT_FALSE(list);
+  EXPECT_EQ(list.error().message,
+            "line 1 must name the columns, one of them 'address'; it is 'name', 'the ref'");
+  EXPECT_FALSE(RecipientList::of("ann@example.com,Ann\n", Format::csv));
+  EXPECT_TRUE(RecipientList::of("name,\"address\"\r\n", Format::csv));
+}
+
 TEST(RecipientList, EmptyCsvIsAMistakeAndEmptyNdjsonIsNot) {
   EXPECT_FALSE(RecipientList::of("", Format::csv));
   auto list = RecipientList::of("", Format::ndjson);

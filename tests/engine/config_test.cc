@@ -199,6 +199,10 @@ TEST(Config, SaysWhereAndWhatIsAllowed) {
             "t:6: source[2].name: there is a [[source]] 'a' above already");
   EXPECT_EQ(mistake("[dns]\nallow_networks = [\"10.0.0.0/33\"]"),
             "t:4: dns.allow_networks[1]: '10.0.0.0/33' is no network: expected \"10.0.0.0/8\"");
+  EXPECT_EQ(mistake("[[source]]\nname = \"a\"\nehlo = \"\""),
+            "t:5: source[1].ehlo: is empty; expected a domain");
+  EXPECT_EQ(mistake("[[domain]]\nname = \"*\""),
+            "t:4: domain[1].name: '*' names no domain; expected a domain or \"*.\" and a domain");
   EXPECT_EQ(mistake("[http]\nheader_timeout = \"0s\""),
             "t:4: http.header_timeout: '0s' is outside of 100ms to 10m");
   EXPECT_EQ(mistake("[log]\nlevel = 3"),
