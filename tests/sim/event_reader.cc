@@ -1,5 +1,6 @@
 #include "sim/event_reader.h"
 
+#include "base/time_text.h"
 #include "sim/json.h"
 
 namespace postring::sim {
@@ -27,7 +28,11 @@ void EventReader::on_page(const std::string& json) {
   cursor_ = page->next;
   for (const EventPage::Event& event : page->events) {
     if (ledger_.on_note) ledger_.on_note("event " + event.json);
-    if (!event.address.empty()) ledger_.told(event.address, event.id, event.type);
+    auto logged = parse_rfc3339(event.logged);
+    if (!logged) return ledger_.broke("api: an event's time: " + event.json);
+    if (event.address.empty()) continue;
+    ledger_.told(event.address, {event.id, event.type, event.attempt,
+                                 Instant{logged->us - wall_offset_.us}});
   }
 }
 

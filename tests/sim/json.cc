@@ -33,8 +33,13 @@ std::optional<EventPage> json_events(std::string_view json) {
     std::string_view id, type, address;
     if (event["id"].get(id) || event["type"].get(type)) return std::nullopt;
     if (event["address"].get(address)) address = {};
+    uint64_t attempt = 0;
+    std::string_view logged;
+    if (event["attempt"].get(attempt)) attempt = 0;
+    if (event["logged"].get(logged)) return std::nullopt;
     out.events.push_back(
-        {std::string(id), std::string(type), std::string(address), simdjson::minify(event)});
+        {std::string(id), std::string(type), std::string(address), attempt, std::string(logged),
+         simdjson::minify(event)});
   }
   return out;
 }

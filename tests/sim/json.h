@@ -15,6 +15,8 @@ std::optional<uint64_t> json_number(std::string_view json, std::string_view path
 struct EventPage {
   struct Event {
     std::string id, type, address;  // no address: it is about a campaign
+    uint64_t attempt = 0;
+    std::string logged;  // RFC 3339
     std::string json;
   };
   std::string next;

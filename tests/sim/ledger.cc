@@ -5,6 +5,11 @@
 namespace postring::sim {
 namespace {
 
+constexpr Duration kSecond = Duration::seconds(1);  // deadlines are whole seconds
+constexpr Duration kExpiresWithin = Duration::seconds(60);
+// All of a transaction's timeouts.
+constexpr Duration kTransactionMax = Duration::minutes(20);
+
 bool is_end(const std::string& type) {
   return type == "delivered" || type == "bounced" || type == "expired" || type == "cancelled";
 }
@@ -59,19 +64,65 @@ void Ledger::delivered(const std::string& address, std::shared_ptr<Instant> seen
   person->deliveries.push_back({schedule_.now(), std::move(seen)});
 }
 
-void Ledger::told(const std::string& address, const std::string& id, const std::string& type) {
+void Ledger::acknowledged(const std::string& address, Duration max_age) {
+  Person* person = find(address);
+  person->acknowledged = true;
+  person->deadline = schedule_.now() + max_age;
+}
+
+void Ledger::stopped(const std::string& campaign) { stopped_.emplace(campaign, schedule_.now()); }
+
+void Ledger::goes_on(const std::string& campaign) { stopped_.erase(campaign); }
+
+void Ledger::mail(const std::string& address, Instant sent) {
+  Person* person = find(address);
+  if (person == nullptr) return broke("no stranger: RCPT for " + address);
+  person->last_mail = sent;
+  auto stop = stopped_.find(person->campaign);
+  if (stop != stopped_.end() && sent > stop->second + grace) {
+    broke("stopped: MAIL for " + address + " though " + person->campaign + " stands still");
+  }
+  if (person->deadline != Instant::never() && sent > person->deadline + kSecond + grace) {
+    broke("expiry: MAIL for " + address + " after its deadline");
+  }
+}
+
+void Ledger::check_order(const std::string& address, const Person& person, const Told& event) {
+  if (is_end(person.end)) {
+    return broke("once final: " + address + " was " + person.end + " and then " + event.type);
+  }
+  bool attempted = event.type != "expired" && event.type != "cancelled";
+  if (event.attempt < person.last_attempt + (attempted ? 1 : 0)) {
+    broke("order: " + address + " is told attempt " + std::to_string(event.attempt) + " after " +
+          std::to_string(person.last_attempt));
+  }
+}
+
+void Ledger::check_expiry(const std::string& address, const Person& person, Instant logged) {
+  if (person.deadline == Instant::never() || disk_since_ == Instant::never()) return;
+  Instant since = std::max(person.deadline, disk_since_);
+  for (Instant start : starts_) {
+    if (start <= logged) since = std::max(since, start);
+  }
+  bool under_way = person.last_mail + kTransactionMax >= person.deadline;
+  if (under_way || logged <= since + kExpiresWithin + kSecond + grace) return;
+  broke("expiry: " + address + " is said to have expired " +
+        std::to_string((logged - since).whole_seconds()) + " s late");
+}
+
+void Ledger::told(const std::string& address, const Told& event) {
   Person* person = find(address);
   if (person == nullptr) return broke("told: an event about a stranger, " + address);
-  auto [known, is_new] = person->events.emplace(id, type);
-  if (known->second != type) broke("told: event " + id + " was " + known->second);
+  auto [known, is_new] = person->events.emplace(event.id, event.type);
+  if (known->second != event.type) broke("told: event " + event.id + " was " + known->second);
   if (!is_new) return;
   ++events_;
-  note("told " + type, address);
-  if (is_end(person->end) && type != person->end) {
-    broke("once final: " + address + " was " + person->end + " and then " + type);
-  }
-  person->end = type;
-  if (type == "delivered" && person->deliveries.empty()) {
+  note("told " + event.type, address);
+  check_order(address, *person, event);
+  if (event.type == "expired") check_expiry(address, *person, event.logged);
+  person->end = event.type;
+  person->last_attempt = event.attempt;
+  if (event.type == "delivered" && person->deliveries.empty()) {
     broke("told: " + address + " is told delivered and no host has it");
   }
 }

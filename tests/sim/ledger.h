@@ -10,7 +10,12 @@
 //   same bytes      every attempt for a recipient carries the same message
 //   told            every recipient's end is told by an event that agrees with the hosts
 //   once final      no recipient is told two different ends, and nothing follows the end
-//   rate            a site's limit of messages and connections is never exceeded
+//   order           a recipient's events are told in the order of its attempts
+//   stopped         no MAIL of a campaign goes out after the answer to pause or cancel
+//   expiry          no MAIL goes out after the deadline, and who has expired is said to within 60 s
+//                   of it, or of the start or the room on the disk that it had to wait for, or had
+//                   been under way
+//   rate            a site's limit of messages and connections is never exceeded (world)
 #pragma once
 
 #include <cstdint>
@@ -40,7 +45,16 @@ struct Person {
   uint64_t attempts = 0;   // contents that arrived whole
   uint64_t content = 0;    // their hash
   std::string end;         // the type of the last event
+  uint64_t last_attempt = 0;                   // of the last event
+  Instant deadline = Instant::never();         // no earlier than what the daemon has
+  Instant last_mail{};                         // the last that went out to it
   std::map<std::string, std::string> events;  // their types by their ids
+};
+
+struct Told {
+  std::string id, type;
+  uint64_t attempt = 0;
+  Instant logged;
 };
 
 class Ledger {
@@ -58,13 +72,24 @@ class Ledger {
   const std::map<std::string, Person>& people() const { return people_; }
 
   // From hosts.
+  // A MAIL that was sent at this moment is for the address.
+  void mail(const std::string& address, Instant sent);
   void content_arrived(const std::string& address, uint64_t hash);
   void delivered(const std::string& address, std::shared_ptr<Instant> seen);
+  // From clients.
+  void acknowledged(const std::string& address, Duration max_age);
+  // The answer says that nothing of the campaign goes out any more; somebody asks to go on.
+  void stopped(const std::string& campaign);
+  void goes_on(const std::string& campaign);
   // From readers.
   // The same event may be told again: then it says the same.
-  void told(const std::string& address, const std::string& id, const std::string& type);
+  void told(const std::string& address, const Told& event);
   // An end of the process that may lose outcomes of the time before it, back to `since`.
   void process_ended(Instant since);
+  void process_started() { starts_.push_back(schedule_.now()); }
+  void disk_full(bool full) { disk_since_ = full ? Instant::never() : schedule_.now(); }
+  // How long what was decided may take to leave the machine.
+  Duration grace = Duration::milliseconds(100);
 
   // Counted for the report.
   uint64_t deliveries() const { return deliveries_; }
@@ -80,12 +105,17 @@ class Ledger {
     Instant since, until;
   };
   bool excused(const Delivery& delivery) const;
+  void check_order(const std::string& address, const Person& person, const Told& event);
+  void check_expiry(const std::string& address, const Person& person, Instant logged);
   void note(std::string_view what, const std::string& address);
 
   Schedule& schedule_;
   std::string broken_;
   std::map<std::string, Person> people_;
   std::vector<End> ends_;
+  std::vector<Instant> starts_;
+  Instant disk_since_{};  // has had room
+  std::map<std::string, Instant> stopped_;  // campaigns
   uint64_t deliveries_ = 0, duplicates_ = 0, events_ = 0;
 };
 

@@ -47,6 +47,15 @@ size_t Machine::open_count() const {
   return count;
 }
 
+uint32_t Machine::connections_to(const IpAddress& ip) const {
+  uint32_t count = 0;
+  for (const Descriptor& one : descriptors) {
+    const auto* socket = std::get_if<OpenSocket>(&one);
+    count += socket != nullptr && socket->to == ip ? 1 : 0;
+  }
+  return count;
+}
+
 void Machine::file_operation() {
   if (end_in_operations == 0 || --end_in_operations > 0) return;
   freeze_disk(end_with_power);

@@ -34,6 +34,7 @@ struct OpenFile {
 };
 struct OpenSocket {
   StreamPtr stream;  // none: not connected
+  IpAddress to = {};  // whom it was told to connect to
 };
 using Descriptor =
     std::variant<std::monostate, OpenFile, OpenSocket, std::shared_ptr<Listener>>;
@@ -57,6 +58,8 @@ struct Machine {
     return std::get_if<T>(&descriptors[static_cast<size_t>(descriptor) - 3]);
   }
   size_t open_count() const;
+  // Sockets that are connected to the address, or are being connected.
+  uint32_t connections_to(const IpAddress& ip) const;
 
   // With `chance` of 1,000, while there are faults.
   bool fault(int64_t chance) {
@@ -90,6 +93,7 @@ struct Machine {
   std::vector<std::unique_ptr<Disk>> old_disks;  // maps of ended processes point into them
   std::function<void(Signal)> on_signal;  // of the process's SignalWatch
   std::function<void()> on_watch_ended;   // the last thing before the workers finish
+  std::function<void(const IpAddress& ip)> on_connect;
   int64_t sync_failures_left = 0;
   Instant sync_failed_at = Instant::never();  // the first one of the process that runs
 };

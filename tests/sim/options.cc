@@ -21,6 +21,7 @@ void for_each_option(Options& o,
   visit("connections", o.connections);
   visit("segment_bytes", o.segment_bytes);
   visit("pauses", o.pauses);
+  visit("pause_s_max", o.pause_s_max);
   visit("cancels", o.cancels);
   visit("faults_for_s", o.faults_for_s);
   visit("plant", o.plant);

@@ -44,6 +44,7 @@ struct Options {
   int64_t connections = 10;
   int64_t segment_bytes = 65'536;
   int64_t pauses = 0;   // of each campaign
+  int64_t pause_s_max = 120;
   int64_t cancels = 0;  // 1: the last campaign is cancelled at some moment
   int64_t faults_for_s = 600;
 

@@ -93,7 +93,10 @@ void SimRing::begin_accept(const OperationPtr& operation, int number) {
 
 void SimRing::connect(Completion& completion, int socket, const SocketAddress& address) {
   start(completion, [this, socket, address](const OperationPtr& operation) {
-    if (machine_.find<OpenSocket>(socket) == nullptr) return end(operation, -EBADF);
+    auto* asking = machine_.find<OpenSocket>(socket);
+    if (asking == nullptr) return end(operation, -EBADF);
+    asking->to = address.ip;
+    if (machine_.on_connect) machine_.on_connect(address.ip);
     machine_.net.connect(address, [this, operation, socket](Net::Opened opened) {
       if (operation->ended || abandoned_) {
         if (opened.stream != nullptr) opened.stream->close(true);

@@ -75,8 +75,9 @@ void SmtpSession::on_open(Stream& stream) {
 void SmtpSession::on_bytes(Stream&, std::string_view bytes, Instant sent) {
   if (closed_) return;
   if (replying_ && !host_.pipelining_) broke("ahead of the reply: " + std::string(bytes));
-  sent_ = sent;
   inbox_ += bytes;
+  arrived_ += bytes.size();
+  arrivals_.emplace_back(arrived_, sent);
   read_more();
 }
 
@@ -128,6 +129,12 @@ void SmtpSession::reply(std::string text, bool close) {
 
 // ---- reading -----------------------------------------------------------------------------------
 
+Instant SmtpSession::sent_at_begin() {
+  uint64_t read = arrived_ - inbox_.size();
+  while (arrivals_.size() > 1 && arrivals_.front().first <= read) arrivals_.pop_front();
+  return arrivals_.front().second;
+}
+
 void SmtpSession::read_more() {
   while (!replying_ && !closed_) {
     if (state_ == State::data) {
@@ -144,6 +151,8 @@ void SmtpSession::read_more() {
       return;
     }
     std::string line = inbox_.substr(0, end);
+    Instant sent = sent_at_begin();
+    if (line.starts_with("MAIL ")) mail_sent_ = sent;
     inbox_.erase(0, end + 2);
     if (line.size() + 2 > kCommandMax) broke("a command of " + std::to_string(line.size()));
     if (line.find_first_of("\r\n") != std::string::npos) broke("a bare CR or LF in a command");
@@ -201,7 +210,7 @@ void SmtpSession::mail(std::string_view rest) {
   std::string parameters;
   if (!split_path(rest, sender_, parameters)) broke("MAIL FROM:" + std::string(rest));
   if (state_ != State::greeted && !refused_) broke("MAIL within a transaction");
-  host_.mails_.push_back(sent_);
+  host_.mails_.push_back(mail_sent_);
   end_transaction();
   if (size_t at = upper(parameters).find(" SIZE="); at != std::string::npos) {
     std::from_chars(parameters.data() + at + 6, parameters.data() + parameters.size(), size_);
@@ -219,9 +228,7 @@ void SmtpSession::rcpt(std::string_view rest) {
   }
   const Options& o = host_.faults_.options;
   refused_ = true;
-  if (host_.ledger_.find(address) == nullptr) {
-    host_.ledger_.broke("no stranger: RCPT for " + address);
-  }
+  host_.ledger_.mail(address, mail_sent_);
   if (host_.of_people(address, "unknown", o.smtp_unknown)) {
     return reply("550 5.1.1 no such user here\r\n");
   }

@@ -28,6 +28,8 @@ class SmtpSession final : public Actor, public std::enable_shared_from_this<Smtp
  private:
   enum class State : uint8_t { fresh, greeted, mail, rcpt, data, bdat };
 
+  // When the first of what is left to read was handed over.
+  Instant sent_at_begin();
   void read_more();
   void command(std::string_view line);
   void ehlo(std::string_view line);
@@ -56,7 +58,10 @@ class SmtpSession final : public Actor, public std::enable_shared_from_this<Smtp
   StreamPtr stream_;
   State state_ = State::fresh;
   std::string inbox_;
-  Instant sent_;          // when the last bytes were handed over
+  uint64_t arrived_ = 0;  // bytes
+  // Up to which byte, and when they were handed over.
+  std::deque<std::pair<uint64_t, Instant>> arrivals_;
+  Instant mail_sent_;     // of the transaction
   bool replying_ = false;
   bool closed_ = false;
   bool extended_ = false;

@@ -14,6 +14,8 @@ constexpr std::string_view kContent = R"({"name":"NAME","content":{"subject":"He
     R"("unsubscribe":"https://shop.example/u/{{recipient_id}}",)"
     R"("return_path":"bounce+{{verp}}@sender.example"})";
 
+constexpr Duration kHeardWithin = Duration::minutes(1);
+
 }  // namespace
 
 Submitter::Submitter(Schedule& schedule, ApiClient& api, Ledger& ledger, Plan plan, uint64_t seed)
@@ -69,7 +71,7 @@ void Submitter::submit(size_t from) {
                               " was answered " + reply.body);
               }
               for (size_t i = from; i < end; ++i) {
-                ledger_.find(plan_.addresses[i])->acknowledged = true;
+                ledger_.acknowledged(plan_.addresses[i], plan_.max_age);
                 ++acknowledged_;
               }
               submit(end);
@@ -100,13 +102,26 @@ void Submitter::close() {
 
 void Submitter::pause() {
   if (complete_) return;
-  command("pause", [this](const ApiClient::Reply&) {
-    schedule_.after(soon(120'000), [this] { command("resume", [](const ApiClient::Reply&) {}); });
+  command("pause", [this](const ApiClient::Reply& reply) {
+    if (reply.status < 300 && resumes_ == 0) ledger_.stopped(plan_.name);
+    schedule_.after(soon(plan_.pause_ms_max), [this] { resume(); });
+  });
+}
+
+// An attempt whose answer was lost may still be heard after the one that was answered.
+void Submitter::resume() {
+  ++resumes_;
+  ledger_.goes_on(plan_.name);
+  command("resume", [this](const ApiClient::Reply&) {
+    schedule_.after(kHeardWithin, [this] { --resumes_; });
   });
 }
 
 void Submitter::cancel() {
-  if (!complete_) command("cancel", [](const ApiClient::Reply&) {});
+  if (complete_) return;
+  command("cancel", [this](const ApiClient::Reply& reply) {
+    if (reply.status < 300) ledger_.stopped(plan_.name);
+  });
 }
 
 void Submitter::look() {

@@ -21,7 +21,9 @@ class Submitter {
     std::vector<std::string> addresses;
     size_t batch = 100;
     int64_t pauses = 0;
+    int64_t pause_ms_max = 120'000;
     bool cancel = false;
+    Duration max_age;
   };
 
   Submitter(Schedule& schedule, ApiClient& api, Ledger& ledger, Plan plan, uint64_t seed);
@@ -39,6 +41,7 @@ class Submitter {
   void close();
   void pause();
   void cancel();
+  void resume();
   void look();
   void check_counts(std::string_view json);
   Duration soon(int64_t ms_max) { return Duration::milliseconds(random_.between(1, ms_max)); }
@@ -52,6 +55,7 @@ class Submitter {
   size_t start_at_ = 0;  // recipients that are in when it starts
   bool started_ = false, closed_ = false, complete_ = false;
   uint64_t acknowledged_ = 0;
+  int64_t resumes_ = 0;  // asked for, and perhaps still heard
   std::string last_counts_;
 };
 

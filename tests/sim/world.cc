@@ -28,6 +28,9 @@ World::World(uint64_t seed, const Options& options, Say say)
   set_machine(&machine_);
   ledger_.on_note = [this](const std::string& line) { this->say(line); };
   machine_.sync_failures_left = options.sync_failures;
+  machine_.on_connect = [this](const IpAddress& ip) { check_connections(ip); };
+  ledger_.grace = Duration::milliseconds(100) +
+                  Duration::microseconds(2 * options.stall_us_max + 10 * options.turn_us_max);
   make_hosts();
   make_clients();
   plan_faults();
@@ -76,7 +79,7 @@ void World::make_clients() {
   operator_ = std::make_unique<ApiClient>(schedule_, faults_, net_, kControl, random_.next());
   api_ = std::make_unique<ApiClient>(schedule_, faults_, net_, kApi, random_.next());
   api_->on_note = operator_->on_note = [this](const std::string& line) { say(line); };
-  reader_ = std::make_unique<EventReader>(schedule_, *api_, ledger_);
+  reader_ = std::make_unique<EventReader>(schedule_, *api_, ledger_, machine_.wall_offset);
   for (int64_t c = 0; c < o.campaigns; ++c) {
     Submitter::Plan plan;
     plan.name = "c" + std::to_string(c);
@@ -87,6 +90,8 @@ void World::make_clients() {
     }
     plan.batch = static_cast<size_t>(o.batch);
     plan.pauses = o.pauses;
+    plan.pause_ms_max = o.pause_s_max * 1'000;
+    plan.max_age = Duration::seconds(o.max_age_s);
     plan.cancel = o.cancels > 0 && c + 1 == o.campaigns;
     submitters_.push_back(std::make_unique<Submitter>(schedule_, *api_, ledger_,
                                                       std::move(plan), random_.next()));
@@ -140,8 +145,10 @@ void World::plan_faults() {
       if (healed_) return;
       say("world: the disk fills");
       machine_.disk->set_capacity(0);
+      ledger_.disk_full(true);
       schedule_.after(lasts, [this] {
         machine_.disk->set_capacity(static_cast<uint64_t>(faults_.options.disk_bytes));
+        ledger_.disk_full(false);
       });
     });
   }
@@ -154,6 +161,7 @@ void World::heal() {
   faults_.on = false;
   machine_.end_in_operations = 0;
   machine_.disk->set_capacity(static_cast<uint64_t>(faults_.options.disk_bytes));
+  ledger_.disk_full(false);
 }
 
 void World::start_node() {
@@ -166,6 +174,7 @@ void World::start_node() {
   });
   node_->on_ended = [this] { on_node_ended(); };
   starts_.push_back(schedule_.now());
+  ledger_.process_started();
   bool started = node_->start();
   if (machine_.frozen != nullptr) {
     if (started) return kill_node(machine_.end_with_power);
@@ -276,6 +285,18 @@ void World::check_rates() {
       if (level < 0) return ledger_.broke("rate: too many messages for host " + std::to_string(i));
     }
   }
+}
+
+// From the moment a connection is asked for until its descriptor is closed. Every host belongs to
+// one site, and nobody answers at the dead hosts of several.
+void World::check_connections(const IpAddress& ip) {
+  auto limit = static_cast<uint32_t>(faults_.options.connections);
+  bool is_host = std::any_of(dns_.domains().begin(), dns_.domains().end(),
+                             [&ip](const Domain& domain) { return domain.host == ip; });
+  uint32_t count = machine_.connections_to(ip);
+  if (!is_host || count <= limit) return;
+  ledger_.broke("connections: " + std::to_string(count) + " to " + ip.text() + ", the limit is " +
+                std::to_string(limit));
 }
 
 void World::judge(Verdict& verdict) {

@@ -67,6 +67,7 @@ class World {
   bool drained() const;
   std::string what_waits() const;
   void check_rates();
+  void check_connections(const IpAddress& ip);
   void settle(Verdict& verdict);
   void judge(Verdict& verdict);
 
