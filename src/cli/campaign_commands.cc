@@ -205,6 +205,19 @@ int show_events(const ServerOptions& options, const EventsOptions& what) {
   }
 }
 
+int erase_address(const ServerOptions& options, const std::string& address) {
+  auto server = Server::choose(options);
+  if (!server) return complain(server.error());
+  auto answer =
+      server->ask({.method = "DELETE", .path = "/v1/recipients/" + percent_encoded(address)});
+  if (!answer) return complain(answer.error());
+  if (options.json) return print_json(*answer);
+  JsonView erased = answer->root();
+  fmt::print("{} is erased: {} cancelled, {} in flight end with their attempt\n", address,
+             grouped(erased.number("cancelled")), grouped(erased.number("in_flight")));
+  return 0;
+}
+
 int explain(const ServerOptions& options, const std::string& address) {
   auto server = Server::choose(options);
   if (!server) return complain(server.error());

@@ -228,6 +228,12 @@ void add_watching(CLI::App& app, Words& words) {
 }
 
 void add_operating(CLI::App& app, Words& words) {
+  CLI::App* forget = app.add_subcommand(
+      "erase", "Cancel a recipient's waiting mail, and tell nothing of the address any more");
+  forget->add_option("address", words.id, "The recipient's address")->required();
+  add_either(forget, words);
+  choose(forget, words, [&words] { return erase_address(words.server, words.id); });
+
   CLI::App* again = app.add_subcommand("reload", "Read the configuration again, all or nothing");
   add_socket(again, words);
   choose(again, words, [&words] { return reload(words.server); });

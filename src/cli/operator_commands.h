@@ -43,6 +43,9 @@ struct EventsOptions {
 };
 int show_events(const ServerOptions& options, const EventsOptions& what);
 
+// Of the key's tenant, or over the socket of --tenant or every one.
+int erase_address(const ServerOptions& options, const std::string& address);
+
 int explain(const ServerOptions& options, const std::string& address);
 
 }  // namespace postring::cli

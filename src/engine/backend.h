@@ -51,6 +51,9 @@ class EngineBackend final : public submission::Backend {
   void find_recipients(const submission::Caller& caller, const std::string& address,
                        submission::Answer<std::vector<submission::RecipientInfo>> answer) override;
 
+  void erase_recipients(const submission::Caller& caller, const std::string& address,
+                        submission::Answer<submission::EraseResult> answer) override;
+
   void read_events(const submission::Caller& caller, submission::EventQuery query,
                    submission::Answer<submission::EventPage> answer) override;
 

@@ -207,6 +207,16 @@ void EngineBackend::get_batch(const Caller& caller, BatchId id,
       });
 }
 
+void EngineBackend::erase_recipients(const Caller& caller, const std::string& address,
+                                     Answer<submission::EraseResult> answer) {
+  worker_.ask(
+      kControlWorker,
+      [tenant = tenant_filter(caller), address](Worker& there, auto reply) mutable {
+        there.shared().control->erase(tenant, address, std::move(reply));
+      },
+      std::move(answer));
+}
+
 void EngineBackend::read_events(const Caller& caller, submission::EventQuery query,
                                 Answer<submission::EventPage> answer) {
   bool waits = query.wait > Duration{};

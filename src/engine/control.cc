@@ -53,6 +53,9 @@ Result<std::unique_ptr<Control>> Control::open(Shared& shared, Loop& loop) {
   auto events = spool::EventLog::open(loop, shared.spool_dir + "/events", event_options);
   if (!events) return std::unexpected(events.error());
   control->events_ = std::move(*events);
+  auto erasures = Erasures::open(loop, shared.spool_dir + "/events/erased");
+  if (!erasures) return std::unexpected(erasures.error());
+  control->erasures_ = std::move(*erasures);
   if (auto read = control->read_marks(); !read) return std::unexpected(read.error());
   return control;
 }
@@ -152,6 +155,7 @@ void Control::start(Worker& worker, std::vector<Recovered> recovered) {
   }
   broadcast([](Worker& there) { there.keys_are_known(); }, [] {});
   registry_->start();
+  erase_again();
   loop_.timers().arm(marks_timer_, loop_.now() + kMarksWritten);
   watch_room();
 }
@@ -161,6 +165,7 @@ void Control::watch_room() {
   struct Room {
     uint64_t live = 0;
     bool full = false;
+    bool erasing = false;
   };
   worker_->ask_all<Room>(
       [](Worker& there, auto reply) {
@@ -169,16 +174,19 @@ void Control::watch_room() {
           queue::HomeStats stats = home->stats();
           room.live += stats.recipients;
           room.full = room.full || stats.disk_full;
+          room.erasing = room.erasing || home->is_erasing();
         }
         reply(room);
       },
-      [this](std::vector<Room> rooms) {
+      [this, erasures = erasures_to_watch()](std::vector<Room> rooms) {
         if (closing_) return;
-        Room all{0, events_->disk_full()};
+        Room all{0, events_->disk_full(), false};
         for (const Room& room : rooms) {
           all.live += room.live;
           all.full = all.full || room.full;
+          all.erasing = all.erasing || room.erasing;
         }
+        watch_erasures(erasures, all.erasing);
         events_->reserve(all.live * kEventReserveBytes);
         if (all.full != disk_full_ && on_disk_full_) on_disk_full_(all.full);
         disk_full_ = all.full;
@@ -217,7 +225,7 @@ void Control::publish_key(const KeyInfo& key, Job done) {
 // ---- keeping events ----------------------------------------------------------------------------
 
 void Control::keep(size_t from, EventBatch batch, Exporter::Kept kept) {
-  for (const std::string& event : batch.events) events_->append(event);
+  for (const std::string& event : batch.events) append_event(event);
   kept_.push_back([this, from, ends = std::move(batch.ends),
                    kept = std::move(kept)](bool ok) mutable {
     if (ok) {
@@ -311,7 +319,11 @@ void Control::on_page(std::unique_ptr<EventWait> wait,
     if (wait->query.campaign != 0 && entry->campaign != wait->query.campaign) continue;
     if (wait->type && entry->type != *wait->type) continue;
     if (wait->page.count++ > 0) wait->page.events += ',';
-    wait->page.events += entry->json;
+    if (erasures_->cover(*entry)) {
+      wait->page.events += erased_event(entry->json);
+    } else {
+      wait->page.events += entry->json;
+    }
   }
   bool whole = wait->page.count < wait->query.limit;
   wait->from = whole ? page->next : number;

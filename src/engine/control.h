@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/config.h"
+#include "engine/erasures.h"
 #include "engine/event_entry.h"
 #include "engine/exporter.h"
 #include "engine/registry.h"
@@ -57,6 +58,11 @@ class Control {
   void read_events(TenantId tenant, submission::EventQuery query,
                    submission::Answer<submission::EventPage> answer);
 
+  // Erases an address; `tenant` 0: of every tenant.
+  void erase(TenantId tenant, const std::string& address,
+             submission::Answer<submission::EraseResult> answer);
+  const Erasures& erasures() const { return *erasures_; }
+
   // A write to the spool failed: what was accepted is safe, nothing new can be. Calls what
   // when_failed() gave, once.
   void spool_failed();
@@ -84,6 +90,14 @@ class Control {
   void sync_events();
   void watch_room();
 
+  // control_erase.cc
+  void ask_homes_to_erase(const Erasure& erasure,
+                          std::move_only_function<void(std::optional<queue::Erased>)> done);
+  void erase_again();
+  void append_event(const std::string& event);
+  std::vector<uint64_t> erasures_to_watch() const;
+  void watch_erasures(const std::vector<uint64_t>& watched, bool erasing);
+
   struct EventWait;
   void read_for(std::unique_ptr<EventWait> wait);
   void on_page(std::unique_ptr<EventWait> wait, Result<spool::EventPage, spool::EventsGone> page);
@@ -94,6 +108,7 @@ class Control {
   Worker* worker_ = nullptr;
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<spool::EventLog> events_;
+  std::unique_ptr<Erasures> erasures_;
   // Kept with the events that are durable; written to a file now and then.
   std::map<SliceNumber, spool::Position> marks_;
   std::map<SliceNumber, spool::Position> marks_written_;

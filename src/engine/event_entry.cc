@@ -18,14 +18,20 @@ uint32_t event_address_hash(std::string_view address) {
 
 std::string encode_event_entry(const queue::EventFacts& facts) {
   std::string json = reporting::event_json(facts);
+  uint8_t type = facts.outcome ? static_cast<uint8_t>(*facts.outcome) : kCampaignComplete;
+  return encode_event_entry(
+      {facts.tenant, facts.campaign, type, event_address_hash(facts.address), json});
+}
+
+std::string encode_event_entry(const EventEntry& entry) {
   std::string bytes;
-  bytes.reserve(kHeadBytes + json.size());
+  bytes.reserve(kHeadBytes + entry.json.size());
   ByteWriter writer(bytes);
-  writer.fixed<uint32_t>(facts.tenant);
-  writer.fixed<uint64_t>(facts.campaign);
-  writer.fixed<uint8_t>(facts.outcome ? static_cast<uint8_t>(*facts.outcome) : kCampaignComplete);
-  writer.fixed<uint32_t>(event_address_hash(facts.address));
-  writer.raw(json);
+  writer.fixed<uint32_t>(entry.tenant);
+  writer.fixed<uint64_t>(entry.campaign);
+  writer.fixed<uint8_t>(entry.type);
+  writer.fixed<uint32_t>(entry.address_hash);
+  writer.raw(entry.json);
   return bytes;
 }
 

@@ -33,6 +33,7 @@ struct EventEntry {
 uint32_t event_address_hash(std::string_view address);
 
 std::string encode_event_entry(const queue::EventFacts& facts);
+std::string encode_event_entry(const EventEntry& entry);
 std::optional<EventEntry> decode_event_entry(std::string_view bytes);
 
 // The type's number by its name ("delivered", "campaign.complete"); nothing for an unknown one.

@@ -94,6 +94,7 @@ struct Search : std::enable_shared_from_this<Search> {
       auto entry = decode_event_entry(bytes);
       if (!entry || entry->address_hash != hash || !is_last_event(entry->type)) continue;
       if (tenant != 0 && entry->tenant != tenant) continue;
+      if (control->erasures().cover(*entry)) continue;
       auto info = recipient_of_event(entry->json);
       if (info && info->address == address && seen.insert(info->id).second) {
         found.push_back(std::move(*info));

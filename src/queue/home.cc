@@ -124,6 +124,7 @@ void Home::State::turn() {
     retry_pulls();
     more |= export_backlog();
   }
+  more |= run_erasures();
   more |= run_lists();
   more |= run_retries();
   send_offers();
@@ -143,6 +144,7 @@ void Home::State::fail() {
   if (failed_) return;
   failed_ = true;
   end_pulls();
+  schedule_turn();
   if (failure_sink_) failure_sink_();
 }
 
@@ -269,6 +271,7 @@ void Home::State::close(std::move_only_function<void(bool)> callback) {
   CHECK(!closing_);
   closing_ = true;
   close_callback_ = std::move(callback);
+  if (!erasures_.empty()) schedule_turn();
   if (unsaved_.empty() || failed_) return close_log();
   loop_.timers().arm(close_timer_, loop_.now() + kCloseWait);
 }

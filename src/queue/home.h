@@ -174,6 +174,12 @@ struct BatchStatus {
   Counts counts;
 };
 
+// Recipients of an address that is erased.
+struct Erased {
+  uint64_t cancelled = 0;
+  uint64_t in_flight = 0;  // these end with their attempt
+};
+
 struct HomeStats {
   uint64_t recipients = 0;  // live
   uint64_t ready = 0;       // could be pulled now
@@ -285,6 +291,15 @@ class Home {
   bool takes_mail() const;
   // Nothing lives here and nothing is kept: the slice's folder may be removed after close().
   bool is_empty() const;
+
+  // ---- erasing ----
+  // What waits of the address and was accepted before `before` is cancelled (`tenant` 0: of every
+  // tenant); what is in flight is, when its attempt is over and did not end it. The callback comes
+  // when the outcomes are durable, with nothing where the log failed or the home is closing. Then
+  // the log is reclaimed until no record names the address: is_erasing() is true that long.
+  void erase(std::string address, TenantId tenant, WallTime before,
+             std::move_only_function<void(std::optional<Erased>)> callback);
+  bool is_erasing() const;
 
   // ---- operator ----
   // What waits for a later attempt to the domain becomes ready now; says how many.

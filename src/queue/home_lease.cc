@@ -249,7 +249,7 @@ void Home::State::give_back(RecipientId id) {
   Slot slot = leased_slot(id);
   end_flight(slot);
   const Entry& entry = recipients_[slot];
-  bool cancelled = campaigns_[batches_[entry.batch].campaign].cancelled;
+  bool cancelled = campaigns_[batches_[entry.batch].campaign].cancelled || entry.has(kEntryErased);
   if (cancelled || entry.expires_s <= now_s()) {
     place(slot);
   } else {

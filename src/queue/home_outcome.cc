@@ -67,7 +67,10 @@ Result<spool::Position, spool::AppendError> Home::State::write(const Ending& end
   record.reply.code = facts.reply.code;
   std::copy(std::begin(facts.reply.enhanced), std::end(facts.reply.enhanced),
             record.reply.enhanced.begin());
-  record.reply.text = cut(facts.reply.text, kReplyTextMax);
+  // Hosts like to repeat the address.
+  if (!recipients_[ending.slot].has(kEntryErased)) {
+    record.reply.text = cut(facts.reply.text, kReplyTextMax);
+  }
   record.source = cut(facts.source, spool::kSourceNameMax);
   record.remote_host = cut(facts.remote_host, spool::kHostNameMax);
   record.remote_ip = remote_bytes(facts.remote_address, remote);

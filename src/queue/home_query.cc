@@ -113,7 +113,8 @@ RecipientStatus Home::State::status_of(Slot slot, const Loaded& loaded) const {
   const CampaignInfo* info = campaign_states_.find(campaign.id);
   if (status.in_flight) {
     status.hold = Hold::none;
-  } else if (entry.state() == EntryState::finishing || campaign.cancelled) {
+  } else if (entry.state() == EntryState::finishing || campaign.cancelled ||
+             entry.has(kEntryErased)) {
     status.hold = Hold::ending;
   } else if (info != nullptr && info->state == CampaignState::loading) {
     status.hold = Hold::not_started;

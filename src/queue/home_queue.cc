@@ -7,7 +7,8 @@ namespace postring::queue {
 // Decides where an entry that is in no list goes.
 void Home::State::place(Slot slot) {
   const Entry& entry = recipients_[slot];
-  if (campaigns_[batches_[entry.batch].campaign].cancelled) return finish(slot, Outcome::cancelled);
+  bool cancelled = campaigns_[batches_[entry.batch].campaign].cancelled || entry.has(kEntryErased);
+  if (cancelled) return finish(slot, Outcome::cancelled);
   if (entry.expires_s <= now_s()) return finish(slot, Outcome::expired);
   enqueue(slot);
 }
@@ -80,6 +81,12 @@ void Home::State::remove(Slot slot) {
   CHECK(segment != live_in_segment_.end() && segment->second > 0);
   if (--segment->second == 0) live_in_segment_.erase(segment);
   live_units_ -= entry.size_units;
+  if (entry.has(kEntryErased)) {
+    CHECK(erased_live_ > 0);
+    --erased_live_;
+    erase_pass_wanted_ = true;
+    schedule_turn();
+  }
   destinations_.release_flow(entry.flow);
   recipients_.remove(slot);
 }
@@ -272,7 +279,8 @@ void Home::State::housekeeping() {
     next_forget_ = loop_.now() + kForgetting;
     forget_old();
   }
-  if (events_blocked_) schedule_turn();
+  if (events_blocked_ || !erasures_.empty()) schedule_turn();
+  begin_erase_pass();
   reclaim();
 }
 

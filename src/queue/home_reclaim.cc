@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "base/bytes.h"
 #include "queue/home_state.h"
 
 // Reclaim, oldest segment first:
@@ -29,6 +28,7 @@ bool Home::State::reclaim_wanted() const {
   auto oldest = log_->oldest();
   if (!oldest || !oldest->sealed || log_->segment_count() < 2) return false;
   // Everything in it is over: nothing but its finished ones' fingerprints has to be written.
+  if (oldest->sequence <= erase_through_) return true;
   if (live_in_segment_.empty() || live_in_segment_.begin()->first > oldest->sequence) return true;
   if (loop_.wall_now() - oldest->opened > options_.record_age_max) return true;
   if (log_->disk_full()) return true;
@@ -264,6 +264,7 @@ void Home::State::copy_folded(Slot slot, const Loaded& loaded) {
   record.last_attempt = loaded.last_attempt;
   record.next_attempt = loaded.next_attempt;
   record.reply = loaded.reply;
+  if (entry.has(kEntryErased)) record.reply.text = {};
   record.last_source = loaded.last_source;
   std::string payload;
   spool::encode(record, payload);
@@ -327,12 +328,7 @@ void Home::State::write_snapshot() {
     spool::encode(sums, payload);
     write(spool::Sums::kType, payload);
   }
-  std::string next;
-  ByteWriter(next).varint(next_counter_);
-  ByteWriter(next).varint(next_batch_);
-  payload.clear();
-  spool::encode(spool::Entry{kNextIdsKey, next}, payload);
-  write(spool::Entry::kType, payload);
+  write(spool::Entry::kType, next_ids());
   if (!good) {
     scan_done_ = true;  // again from here
     return;

@@ -269,6 +269,16 @@ class Home::State {
            (entry.state() != EntryState::staged || batches_[entry.batch].open == nullptr);
   }
 
+  // ---- home_erase.cc ----
+  struct EraseOp;
+  bool run_erasures();
+  void end_erasure(std::optional<Erased> erased);
+  void judge_erased(const std::shared_ptr<EraseOp>& op, RecipientId id);
+  void mark_erased(EraseOp& op, Slot slot);
+  std::string next_ids() const;
+  void begin_erase_pass();
+  bool is_erasing() const;
+
   // ---- home_reclaim.cc ----
   void reclaim();
   bool reclaim_wanted() const;
@@ -345,6 +355,12 @@ class Home::State {
   };
   std::deque<RetryOp> retries_;
   uint32_t finishing_ = 0;
+
+  std::deque<std::shared_ptr<EraseOp>> erasures_;
+  uint64_t erased_live_ = 0;        // marked ones that still live
+  bool erase_pass_wanted_ = false;  // records that name an erased address may lie up to the tail
+  uint32_t erase_through_ = 0;      // segments up to this one are reclaimed for it
+  Instant next_erase_pass_;
 
   // A look over the table for what is expired or cancelled.
   bool sweeping_ = false;

@@ -29,6 +29,7 @@ constexpr uint8_t kEntryHasOutcome = 1;         // `position` is of the last out
 constexpr uint8_t kEntryPossibleDuplicate = 2;  // the peer may have it already
 constexpr uint8_t kEntryTried = 4;              // due_s is a retry, not its own earliest time
 constexpr uint8_t kEntryUnsaved = 8;            // leased: its report waits for room in the log
+constexpr uint8_t kEntryErased = 16;            // its address was erased: it does not wait again
 
 struct Entry {
   uint64_t counter : 48 = 0;  // of the id

@@ -406,6 +406,11 @@ void EventLog::set_retention(Duration keep, uint64_t keep_bytes) {
   state_->apply_retention();
 }
 
+void EventLog::roll() {
+  // Of a segment without a durable block, the write under way goes there all the same.
+  if (!state_->segments.empty()) state_->segments.back().bytes_max = 0;
+}
+
 void EventLog::close(std::move_only_function<void(bool)> callback) {
   State& s = *state_;
   give_up_waiting();

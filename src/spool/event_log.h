@@ -99,6 +99,9 @@ class EventLog {
   using ReadCallback = std::move_only_function<void(Result<EventPage, EventsGone>)>;
   void read(uint64_t from, uint64_t bytes_max, ReadCallback callback);
 
+  // What comes next begins a segment of its own, so that those before it can grow old.
+  void roll();
+
   // New limits; what is beyond them goes.
   void set_retention(Duration keep, uint64_t keep_bytes);
 

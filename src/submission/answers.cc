@@ -153,6 +153,12 @@ std::string recipients_json(const std::vector<RecipientInfo>& list) {
   return json.end().take();
 }
 
+std::string erase_json(const EraseResult& result) {
+  JsonWriter json;
+  json.object().field("cancelled", result.cancelled).field("in_flight", result.in_flight);
+  return json.end().take();
+}
+
 std::string events_json(const EventPage& page) {
   JsonWriter json;
   std::string tail = json.object().field("next", page.next).end().take();

@@ -17,6 +17,7 @@ std::string batch_json(const BatchInfo& batch);
 std::string message_json(const MessageAccepted& message);
 std::string recipient_page_json(const RecipientPage& page);
 std::string recipients_json(const std::vector<RecipientInfo>& recipients);
+std::string erase_json(const EraseResult& result);
 std::string events_json(const EventPage& page);
 
 }  // namespace postring::submission

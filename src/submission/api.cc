@@ -98,6 +98,7 @@ struct Api::State : std::enable_shared_from_this<Api::State> {
   void send_message(const ApiCall& call);
   void submit(const ApiCall& call, IdempotencyKey key, MessageSpec spec);
   void find_recipients(const ApiCall& call);
+  void erase_recipients(const ApiCall& call);
   void read_events(const ApiCall& call);
 
   void health(const http::ExchangePtr& exchange, bool ready_only);
@@ -135,6 +136,7 @@ void Api::State::add(http::Router& router, bool operators) {
       {Method::get, "/v1/batches/{id}", kScopeRead, "", &State::get_batch},
       {Method::post, "/v1/messages", kScopeSubmit, "", &State::send_message},
       {Method::get, "/v1/recipients/{address}", kScopeRead, "", &State::find_recipients},
+      {Method::remove, "/v1/recipients/{address}", kScopeAdmin, "", &State::erase_recipients},
       {Method::get, "/v1/events", kScopeRead, "after campaign type limit wait",
        &State::read_events},
   };
@@ -161,7 +163,7 @@ void Api::State::answer(const http::ExchangePtr& exchange, const Route& route, b
   std::string query = route.query;
   if (operators) query += " tenant";
   if (!call.check_query(query)) return;
-  if (route.method == Method::post && stopping) {
+  if (route.method != Method::get && stopping) {
     call.refuse({.why = Refusal::stopping, .detail = "", .retry_after = Duration::seconds(5)});
     return;
   }
@@ -393,6 +395,16 @@ void Api::State::find_recipients(const ApiCall& call) {
   }
   backend.find_recipients(call.caller, std::string(address->text()),
                           answering<std::vector<RecipientInfo>>(call, 200, recipients_json));
+}
+
+void Api::State::erase_recipients(const ApiCall& call) {
+  auto address = mail::parse_address(call.request().parameter("address"));
+  if (!address) {
+    call.exchange->respond(invalid_field("address", "is none: " + address.error().message));
+    return;
+  }
+  backend.erase_recipients(call.caller, std::string(address->text()),
+                           answering<EraseResult>(call, 200, erase_json));
 }
 
 void Api::State::read_events(const ApiCall& call) {

@@ -267,6 +267,11 @@ struct RecipientInfo {
   std::string hold;  // waiting: what holds it, in words
 };
 
+struct EraseResult {
+  uint64_t cancelled = 0;
+  uint64_t in_flight = 0;  // these end with their attempt
+};
+
 struct RecipientPage {
   std::vector<RecipientInfo> recipients;
   std::string next;  // give it as `after` for the next page; empty: this was the last
@@ -340,6 +345,11 @@ class Backend {
   // Everything known about a canonical address, newest first, at most kRecipientsPageMax.
   virtual void find_recipients(const Caller& caller, const std::string& address,
                                Answer<std::vector<RecipientInfo>> answer) = 0;
+
+  // Ends what lives of a canonical address and was accepted before now; from the answer on nothing
+  // that is told names it.
+  virtual void erase_recipients(const Caller& caller, const std::string& address,
+                                Answer<EraseResult> answer) = 0;
 
   virtual void read_events(const Caller& caller, EventQuery query, Answer<EventPage> answer) = 0;
 };

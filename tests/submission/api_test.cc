@@ -208,6 +208,20 @@ TEST_F(ApiTest, ATenantSeesItsOwnOnly) {
   EXPECT_TRUE(ask(by_address).has("user0@example.org"));
 }
 
+TEST_F(ApiTest, AnAddressIsErasedWithAnAdministratorsKeyOnly) {
+  std::string path = "/v1/campaigns/" + create();
+  EXPECT_EQ(ask("POST " + path + "/recipients", lines(2), kNdjson).status, 201);
+  std::string user0 = "/v1/recipients/user0%40EXAMPLE.org";
+  std::string writer = bearer(backend_.add_key(1, kScopeSubmit | kScopeRead));
+  std::string admin = bearer(backend_.add_key(1, kScopeAdmin));
+  EXPECT_EQ(ask_raw(address_, "DELETE " + user0, writer).status, 403);
+  EXPECT_EQ(ask_raw(address_, "DELETE /v1/recipients/nobody", admin).status, 422);
+  EXPECT_EQ(ask_raw(address_, "DELETE " + user0, admin).body, R"({"cancelled":1,"in_flight":0})");
+  EXPECT_EQ(ask_raw(address_, "DELETE " + user0, admin).body, R"({"cancelled":0,"in_flight":0})");
+  EXPECT_EQ(ask("GET " + user0).body, R"({"recipients":[]})");
+  EXPECT_TRUE(ask("GET /v1/recipients/user1%40example.org").has("user1@example.org"));
+}
+
 TEST_F(ApiTest, CampaignsAreMadeAndCommanded) {
   Answered made = ask("POST /v1/campaigns", campaign_json_text());
   EXPECT_EQ(made.status, 201);

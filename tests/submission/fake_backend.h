@@ -255,6 +255,17 @@ class FakeBackend : public Backend {
     }
     answer(std::move(found));
   }
+  void erase_recipients(const Caller& caller, const std::string& address,
+                        Answer<EraseResult> answer) override {
+    EraseResult result;
+    for (auto& [id, campaign] : campaigns) {
+      if (find(caller, id) == nullptr) continue;
+      result.cancelled += std::erase_if(campaign.recipients, [&](const Taken& taken) {
+        return taken.address == address;
+      });
+    }
+    answer(result);
+  }
   void read_events(const Caller&, EventQuery query, Answer<EventPage> answer) override {
     queries.push_back(query);
     if (query.after == "old") {
