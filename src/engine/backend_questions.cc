@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "engine/backend.h"
@@ -82,7 +83,8 @@ void find_live(Worker& worker, TenantId tenant, const std::string& address,
   for (const auto& home : worker.homes()) {
     ++search->left;
     home->find(address, submission::kRecipientsPageMax,
-               [&worker, tenant, search](std::vector<queue::RecipientStatus> statuses) {
+               [&worker, tenant, search,
+                asked = home.get()](std::vector<queue::RecipientStatus> statuses) {
                  for (queue::RecipientStatus& status : statuses) {
                    if (tenant != 0 && status.tenant != tenant) continue;
                    ++search->left;
@@ -91,7 +93,8 @@ void find_live(Worker& worker, TenantId tenant, const std::string& address,
                      search->end_one();
                    });
                  }
-                 search->end_one();
+                 // Who ended just now is no longer here, and not yet in the event log.
+                 asked->when_told([search] { search->end_one(); });
                });
   }
   search->end_one();
@@ -117,6 +120,10 @@ void EngineBackend::find_recipients(const Caller& caller, const std::string& add
               find_finished(*there.shared().control, tenant, address, std::move(reply));
             },
             [found = std::move(found), answer = std::move(answer)](Infos finished) mutable {
+              // Whoever ended in between is known as both.
+              std::set<RecipientId> ended;
+              for (const submission::RecipientInfo& info : finished) ended.insert(info.id);
+              std::erase_if(found, [&](const auto& live) { return ended.contains(live.id); });
               for (submission::RecipientInfo& info : finished) found.push_back(std::move(info));
               std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
                 return std::tie(b.accepted_at, b.id) < std::tie(a.accepted_at, a.id);

@@ -272,6 +272,7 @@ void Home::State::close(std::move_only_function<void(bool)> callback) {
   closing_ = true;
   close_callback_ = std::move(callback);
   if (!erasures_.empty()) schedule_turn();
+  end_told_waits();
   if (unsaved_.empty() || failed_) return close_log();
   loop_.timers().arm(close_timer_, loop_.now() + kCloseWait);
 }
@@ -385,6 +386,10 @@ std::vector<CampaignId> Home::campaigns() const {
 void Home::find(std::string address, uint32_t limit,
                 std::move_only_function<void(std::vector<RecipientStatus>)> callback) {
   state_->find(std::move(address), limit, std::move(callback));
+}
+
+void Home::when_told(std::move_only_function<void()> callback) {
+  state_->when_told(std::move(callback));
 }
 
 HomeStats Home::stats() const { return state_->stats(); }

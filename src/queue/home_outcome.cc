@@ -210,9 +210,29 @@ bool Home::State::is_idle(CampaignId id) {
 
 // Whether the events of all its outcomes were exported.
 bool Home::State::is_told(const CampaignAtHome& campaign) const {
+  return is_told_up_to(campaign.last_outcome);
+}
+
+bool Home::State::is_told_up_to(spool::Position place) const {
   if (!event_sink_) return true;
   bool old_left = backlog_is_old_ && (!backlog_.empty() || backlog_busy_);
-  return !old_left && exported_ >= std::max(backlog_end_, campaign.last_outcome);
+  return !old_left && exported_ >= std::max(backlog_end_, place);
+}
+
+void Home::State::when_told(std::move_only_function<void()> callback) {
+  told_waits_.push_back({last_outcome_, loop_.now() + kToldWait, std::move(callback)});
+  end_told_waits();
+}
+
+// In their order: places and times only grow.
+void Home::State::end_told_waits() {
+  while (!told_waits_.empty()) {
+    ToldWait& wait = told_waits_.front();
+    bool over = closing_ || failed_ || loop_.now() >= wait.until;
+    if (!over && !is_told_up_to(wait.place)) return;
+    later(std::move(wait.callback));
+    told_waits_.pop_front();
+  }
 }
 
 void Home::State::tell_idle() {
@@ -358,6 +378,7 @@ void Home::State::exported(spool::Position place) {
   exported_ = std::max(exported_, place);
   if (std::exchange(events_blocked_, false)) schedule_turn();
   if (!idle_untold_.empty()) tell_idle();
+  end_told_waits();
 }
 
 }  // namespace postring::queue

@@ -280,6 +280,7 @@ void Home::State::housekeeping() {
     forget_old();
   }
   if (events_blocked_ || !erasures_.empty()) schedule_turn();
+  end_told_waits();
   begin_erase_pass();
   reclaim();
 }

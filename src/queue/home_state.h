@@ -243,6 +243,9 @@ class Home::State {
   void check_idle(uint32_t campaign);
   bool is_idle(CampaignId campaign);
   bool is_told(const CampaignAtHome& campaign) const;
+  bool is_told_up_to(spool::Position place) const;
+  void when_told(std::move_only_function<void()> callback);
+  void end_told_waits();
   void tell_idle();
 
   // ---- home_query.cc ----
@@ -383,6 +386,12 @@ class Home::State {
   bool backlog_is_old_ = true;       // of before the start: whose outcomes they are is not known
   spool::Position backlog_end_;      // the last of these that the sink was given
   std::set<CampaignId> idle_untold_;  // idle but for events that are not exported
+  struct ToldWait {
+    spool::Position place;
+    Instant until;
+    std::move_only_function<void()> callback;
+  };
+  std::deque<ToldWait> told_waits_;
   uint64_t unsynced_ = 0;
   bool sync_running_ = false;
   spool::Position last_outcome_;  // written

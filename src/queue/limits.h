@@ -37,6 +37,10 @@ constexpr Duration kForgetting = Duration::minutes(1);  // between two looks for
 constexpr Duration kReclaimRetry = Duration::seconds(2);
 constexpr Duration kReclaimRetryMax = Duration::minutes(10);
 
+// Who asks for a recipient that has just ended waits for its event no longer than this and a
+// housekeeping.
+constexpr Duration kToldWait = Duration::seconds(1);
+
 // Finished batches of messages without a campaign are remembered for questions this long.
 constexpr Duration kMessageBatchKept = Duration::minutes(10);
 constexpr size_t kMessageBatchesKeptMax = 100'000;

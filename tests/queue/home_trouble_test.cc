@@ -35,6 +35,33 @@ TEST_F(HomeTrouble, AStopMayComeAtAnyTurnOfReclaim) {
   }
 }
 
+TEST_F(HomeTrouble, WhoHasJustEndedIsWaitedForUntilItsEventIsExported) {
+  HomeRig rig(folder_.path() + "/slice");
+  rig.exports = false;
+  rig.campaign(1, CampaignState::running);
+  rig.start();
+  bool told = false;
+  rig.home().when_told([&] { told = true; });
+  rig.turn_until([&] { return told; });  // nothing to wait for
+  auto ids = rig.submit(1, {{.address = "a@x.test"}, {.address = "b@x.test"}});
+  rig.turn_until([&] { return rig.offer_of("x.test").has_value(); });
+  rig.pull(rig.offer_of("x.test")->id);
+  for (int round = 0; round < 2; ++round) {
+    rig.settle(ids[round], Outcome::delivered);
+    told = false;
+    rig.home().when_told([&] { told = true; });
+    rig.wait_for_events(static_cast<size_t>(round) + 1);
+    rig.turns(20);
+    EXPECT_FALSE(told);
+    if (round == 0) {
+      rig.home().exported(rig.last_event);
+    } else {
+      advance_clock(kToldWait + Duration::seconds(2));  // no longer than that
+    }
+    rig.turn_until([&] { return told; });
+  }
+}
+
 TEST_F(HomeTrouble, ACommitThatWaitsForRoomIsRefusedAtTheStop) {
   HomeRig rig(folder_.path() + "/slice");
   rig.campaign(1, CampaignState::running);

@@ -146,7 +146,7 @@ const std::string kNdjson = "Content-Type: application/x-ndjson\r\n";
 
 TEST_F(ApiTest, RoutesAreThoseOfTheDocumentation) {
   const char* path = std::getenv("POSTRING_API_SAMPLES");
-  EXPECT_EQ(router_.routes().size(), 17u);
+  EXPECT_EQ(router_.routes().size(), 18u);
   EXPECT_EQ(operators_.routes(), router_.routes());
   if (path == nullptr) return;
   for (const std::string& route : router_.routes()) {
