@@ -9,7 +9,7 @@ INTERNET = """
 pattern = "d{0..9}.example"
 [[domain]]
 pattern = "slow.example"
-rcpt_delay_ms = 20000
+rcpt_delay_ms = 240000
 """
 GONE = "gone@d1.example"
 PATH = "/v1/recipients/gone%40d1.example"
