@@ -98,6 +98,17 @@ class LinuxRing final : public Ring {
     io_uring_sqe_set_data(sqe, &completion);
   }
 
+  void write_then_sync(Completion& written, int file, std::span<const std::byte> bytes,
+                       uint64_t offset, Completion& synced, SyncRange range) override {
+    // A link does not reach over a submission.
+    make_room(2);
+    io_uring_sqe* first = start(written);
+    io_uring_prep_write(first, file, bytes.data(), static_cast<unsigned>(bytes.size()), offset);
+    io_uring_sqe_set_data(first, &written);
+    first->flags |= IOSQE_IO_LINK;
+    sync(synced, file, range.offset, range.length);
+  }
+
   void cancel(Completion& completion) override {
     if (!completion.busy()) return;
     io_uring_sqe* sqe = next_entry();
@@ -162,16 +173,18 @@ class LinuxRing final : public Ring {
   };
 
   io_uring_sqe* next_entry() {
-    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-    while (sqe == nullptr) {
+    make_room(1);
+    return io_uring_get_sqe(&ring_);
+  }
+
+  void make_room(unsigned entries) {
+    while (io_uring_sq_space_left(&ring_) < entries) {
       // A full completion queue answers EBUSY until it is read.
       if (int submitted = io_uring_submit(&ring_); submitted < 0) {
         CHECK(submitted == -EBUSY || submitted == -EAGAIN || submitted == -EINTR, "submit failed");
         collect();
       }
-      sqe = io_uring_get_sqe(&ring_);
     }
-    return sqe;
   }
 
   io_uring_sqe* start(Completion& completion) {

@@ -24,6 +24,11 @@
 
 namespace postring {
 
+struct SyncRange {
+  uint64_t offset = 0;
+  uint64_t length = 0;
+};
+
 class Ring {
  public:
   // Says in words what is wrong when the kernel is older than 6.1 or forbids io_uring, and how it
@@ -50,6 +55,12 @@ class Ring {
   // Durable when it completes with 0: every byte of the range that was written before the call,
   // and the size of the file. A failed sync proves nothing and must not be repeated as proof.
   virtual void sync(Completion& completion, int file, uint64_t offset, uint64_t length) = 0;
+
+  // Both, handed to one helper of the kernel: where CPUs are busy, each such hand-over waits for
+  // one. The sync begins when the write has succeeded as a whole and covers it; where it did not,
+  // the sync ends with -ECANCELED, which says nothing about the disk. Either may complete first.
+  virtual void write_then_sync(Completion& written, int file, std::span<const std::byte> bytes,
+                               uint64_t offset, Completion& synced, SyncRange range) = 0;
 
   // Asks for the end of the completion's operation; harmless where it has ended.
   virtual void cancel(Completion& completion) = 0;

@@ -209,9 +209,22 @@ void Log::State::start_write() {
   }
   Segment* segment = find(chunk.segment);
   CHECK(segment != nullptr);
-  std::string_view bytes(chunk.bytes.get() + chunk.written, chunk.size - chunk.written);
-  loop.ring().write(write_completion, segment->file, std::as_bytes(std::span(bytes)),
-                    chunk.offset + chunk.written);
+  std::string_view text(chunk.bytes.get() + chunk.written, chunk.size - chunk.written);
+  auto bytes = std::as_bytes(std::span(text));
+  uint32_t offset = chunk.offset + chunk.written;
+  bool ends_round = round_target != 0 && chunk.stream_begin + chunk.size >= round_target;
+  if (!ends_round || sync_completion.busy()) {
+    loop.ring().write(write_completion, segment->file, bytes, offset);
+    return;
+  }
+  sync_upto = round_target;
+  loop.ring().write_then_sync(write_completion, segment->file, bytes, offset, sync_completion,
+                              sync_range(*segment));
+}
+
+// What the sync that ends at sync_upto has to cover.
+SyncRange Log::State::sync_range(const Segment& segment) const {
+  return {durable - segment.stream_begin, sync_upto - durable};
 }
 
 void Log::State::on_written(int32_t result) {
@@ -243,11 +256,16 @@ void Log::State::start_sync() {
   if (auto open = ensure_file(*segment); !open) return poison("opening a segment", open.error());
   // No further than the round: what came behind it is acknowledged by the next, which pads first.
   sync_upto = round_is_written ? round_target : written;
-  loop.ring().sync(sync_completion, segment->file, durable - segment->stream_begin,
-                   sync_upto - durable);
+  SyncRange range = sync_range(*segment);
+  loop.ring().sync(sync_completion, segment->file, range.offset, range.length);
 }
 
 void Log::State::on_synced(int32_t result) {
+  // Its write was short or failed: that is known, or will be.
+  if (result == -ECANCELED) {
+    if (!is_poisoned) pump();
+    return try_close();
+  }
   if (result < 0) return poison("a sync", -result);
   durable = sync_upto;
   ++counters.syncs;

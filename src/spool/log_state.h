@@ -122,6 +122,7 @@ struct Log::State {
   void start_write();
   void on_written(int32_t result);
   void start_sync();
+  SyncRange sync_range(const Segment& segment) const;
   void on_synced(int32_t result);
   void finish_waiters();
   void poison(const char* what, int error);

@@ -86,6 +86,19 @@ TEST_F(RingTest, WritesSyncsAndReadsFiles) {
   std::byte buffer[8];
   ring->read(read.completion, *file, buffer, 100);
   EXPECT_EQ(wait_for(read), 8);
+  Waiter both, covered;
+  ring->write_then_sync(both.completion, *file, std::as_bytes(std::span(text)), 200,
+                        covered.completion, {0, 4'096});
+  EXPECT_EQ(wait_for(both), 8);
+  EXPECT_EQ(wait_for(covered), 0);
+  auto unwritable = open_file(path, OpenMode::read);
+  ASSERT_TRUE(unwritable);
+  Waiter refused, untried;
+  ring->write_then_sync(refused.completion, *unwritable, std::as_bytes(std::span(text)), 200,
+                        untried.completion, {0, 4'096});
+  EXPECT_EQ(wait_for(refused), -EBADF);
+  EXPECT_EQ(wait_for(untried), -ECANCELED) << "a sync behind a write that failed";
+  close_descriptor(*unwritable);
   auto map = FileMap::map(*file, 8'192);
   ASSERT_TRUE(map);
   EXPECT_EQ(std::memcmp(map->bytes().data() + 100, text.data(), 8), 0);

@@ -196,29 +196,57 @@ void SimRing::read(Completion& completion, int file, std::span<std::byte> buffer
 void SimRing::write(Completion& completion, int file, std::span<const std::byte> bytes,
                     uint64_t offset) {
   start(completion, [this, file, bytes, offset](const OperationPtr& operation) {
-    auto* open = machine_.find<OpenFile>(file);
-    if (open == nullptr) return end(operation, -EBADF);
-    const Options& o = machine_.faults.options;
-    auto part = bytes.first(shortened(bytes.size(), o.short_io));
-    InodePtr inode = open->inode;
-    if (!machine_.disk->allocate(*inode, offset + part.size())) return end(operation, -ENOSPC);
-    bool lost = o.plant == kLostWrite && machine_.random.chance(1, 50);
-    operation->effect = [inode, part, offset, lost] {
-      if (!lost) inode->write(part, offset);
-    };
-    std::erase_if(writes_, [](const OperationPtr& one) { return one->ended; });
-    writes_.push_back(operation);
-    end_after(machine_.up_to(o.io_us_max), operation, [this, operation, part] {
-      machine_.file_operation();
-      operation->effect();
-      return static_cast<int32_t>(part.size());
-    });
+    begin_write(operation, file, bytes, offset, [](bool) {});
   });
+}
+
+void SimRing::begin_write(const OperationPtr& operation, int file,
+                          std::span<const std::byte> bytes, uint64_t offset,
+                          std::function<void(bool)> done) {
+  auto fail = [&](int32_t error) {
+    done(false);
+    end(operation, error);
+  };
+  auto* open = machine_.find<OpenFile>(file);
+  if (open == nullptr) return fail(-EBADF);
+  const Options& o = machine_.faults.options;
+  auto part = bytes.first(shortened(bytes.size(), o.short_io));
+  InodePtr inode = open->inode;
+  if (!machine_.disk->allocate(*inode, offset + part.size())) return fail(-ENOSPC);
+  bool lost = o.plant == kLostWrite && machine_.random.chance(1, 50);
+  operation->effect = [inode, part, offset, lost] {
+    if (!lost) inode->write(part, offset);
+  };
+  std::erase_if(writes_, [](const OperationPtr& one) { return one->ended; });
+  writes_.push_back(operation);
+  bool whole = part.size() == bytes.size();
+  end_after(machine_.up_to(o.io_us_max), operation,
+            [this, operation, part, whole, done = std::move(done)] {
+              machine_.file_operation();
+              operation->effect();
+              done(whole);
+              return static_cast<int32_t>(part.size());
+            });
 }
 
 void SimRing::sync(Completion& completion, int file, uint64_t offset, uint64_t length) {
   start(completion, [this, file, offset, length](const OperationPtr& operation) {
     begin_sync(operation, file, offset, length);
+  });
+}
+
+void SimRing::write_then_sync(Completion& written, int file, std::span<const std::byte> bytes,
+                              uint64_t offset, Completion& synced, SyncRange range) {
+  // In one submission, whatever `early_submit` does between.
+  auto later = std::make_shared<OperationPtr>();
+  auto then = [this, file, range, later](bool whole) {
+    if (!whole) return end(*later, -ECANCELED);
+    begin_sync(*later, file, range.offset, range.length);
+  };
+  start(synced, [later](const OperationPtr& operation) { *later = operation; });
+  *later = operations_.at(&synced);
+  start(written, [this, file, bytes, offset, then](const OperationPtr& operation) {
+    begin_write(operation, file, bytes, offset, then);
   });
 }
 

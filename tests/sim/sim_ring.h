@@ -32,6 +32,8 @@ class SimRing final : public Ring {
   void write(Completion& completion, int file, std::span<const std::byte> bytes,
              uint64_t offset) override;
   void sync(Completion& completion, int file, uint64_t offset, uint64_t length) override;
+  void write_then_sync(Completion& written, int file, std::span<const std::byte> bytes,
+                       uint64_t offset, Completion& synced, SyncRange range) override;
   void cancel(Completion& completion) override;
 
   void wait(Instant until) override;
@@ -74,6 +76,9 @@ class SimRing final : public Ring {
   void begin_accept(const OperationPtr& operation, int listener);
   void begin_receive(const OperationPtr& operation, int socket, std::span<std::byte> buffer);
   void begin_send(const OperationPtr& operation, int socket, const std::vector<iovec>& pieces);
+  // `done` learns whether all of it was written, when it ends.
+  void begin_write(const OperationPtr& operation, int file, std::span<const std::byte> bytes,
+                   uint64_t offset, std::function<void(bool)> done);
   void begin_sync(const OperationPtr& operation, int file, uint64_t offset, uint64_t length);
   size_t shortened(size_t size, int64_t chance);
 
