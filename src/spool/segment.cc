@@ -19,6 +19,12 @@ constexpr uint64_t kWindowBytes = 2 * (uint64_t{kPayloadMax} + 4'096);
 constexpr uint64_t kReadPieceBytes = 4'096;
 constexpr size_t kNameDigits = 10;
 
+// By memcmp, which is many times faster than a look at each byte.
+bool all_zero(std::string_view bytes) {
+  if (bytes.empty()) return true;
+  return bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
+}
+
 // Fills the buffer from the file; pieces that cannot be read become 0xff, which is never a record.
 size_t read_or_mark(int file, std::span<std::byte> buffer, uint64_t offset) {
   if (auto size = read_at(file, buffer, offset)) return *size;
@@ -189,8 +195,9 @@ uint64_t SegmentScanner::content_end(uint64_t from) {
   for (uint64_t at = from; at < file_size_; at = window_begin_ + window_size_) {
     load(at);
     if (window_size_ == 0) break;
-    size_t last = window_from(at).find_last_not_of('\0');
-    if (last != std::string_view::npos) end = at + last + 1;
+    std::string_view bytes = window_from(at);
+    if (all_zero(bytes)) continue;
+    end = at + bytes.find_last_not_of('\0') + 1;
   }
   return end;
 }

@@ -52,10 +52,13 @@ Result<ReadSegment> SegmentRead::last(const RecordVisitor& visitor) {
     SegmentStop stop = scanner_.walk(visitor);
     uint32_t at = scanner_.offset();
     if (stop == SegmentStop::seal || stop == SegmentStop::file_end) return finish(at, stop);
+    uint64_t content_end = scanner_.content_end(at);
+    // Nothing at all is behind it: the usual end.
+    if (content_end == at) return finish(at, stop);
     auto acknowledged = acknowledged_behind(result_.listed->path, at);
     if (!acknowledged) return std::unexpected(acknowledged.error());
     if (!*acknowledged || !scanner_.skip_damage()) {
-      result_.torn_bytes = scanner_.content_end(at) - at;
+      result_.torn_bytes = content_end - at;
       return finish(at, stop);
     }
     note(at, scanner_.offset());
