@@ -124,7 +124,7 @@ void Control::start(Worker& worker, std::vector<Recovered> recovered) {
   worker_ = &worker;
   queue::RecoverySink sink = registry_->recovery_sink();
   for (Recovered& of_worker : recovered) {
-    for (const auto& [campaign, fingerprint] : of_worker.seen) sink.seen(campaign, fingerprint);
+    registry_->learn(std::move(of_worker.seen));
     for (const auto& answer : of_worker.answers) sink.answer(answer->facts);
     of_worker = {};
   }

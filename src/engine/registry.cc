@@ -126,6 +126,7 @@ void Registry::State::start() {
     if (known != campaigns_.end() && known->second.ended()) send_event(known->second);
   }
   unsent_events_.clear();
+  if (!unlearned_.empty()) keep_learning();
   std::vector<CampaignId> ids;
   for (const auto& [id, info] : campaigns_) ids.push_back(id);
   for (CampaignId id : ids) consider_complete(id);
@@ -299,6 +300,14 @@ void Registry::set_event_sink(std::function<void(queue::EventFacts, Job)> sink) 
   state_->event_sink_ = std::move(sink);
 }
 queue::RecoverySink Registry::recovery_sink() { return state_->recovery_sink(); }
+void Registry::learn(std::deque<std::pair<CampaignId, queue::Fingerprint>> seen) {
+  auto& unlearned = state_->unlearned_;
+  if (unlearned.empty()) {
+    unlearned = std::move(seen);
+  } else {
+    unlearned.insert(unlearned.end(), seen.begin(), seen.end());
+  }
+}
 void Registry::start() { state_->start(); }
 
 void Registry::create(NewCampaign campaign, RegistryAnswer<CampaignInfo> answer) {

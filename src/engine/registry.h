@@ -19,10 +19,12 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/hash.h"
@@ -144,8 +146,11 @@ class Registry {
   // The event that a campaign is complete; given again after a restart until `done` was called.
   void set_event_sink(std::function<void(queue::EventFacts, Job done)> sink);
 
-  // What the homes tell while they are recovered.
+  // What the homes tell while they are recovered. What they saw is learned from start() on, a
+  // bounded piece each turn: mail goes out meanwhile, and batches are admitted when all is known.
   queue::RecoverySink recovery_sink();
+  // As so many calls of recovery_sink().seen.
+  void learn(std::deque<std::pair<CampaignId, queue::Fingerprint>> seen);
   // Begins to start what is scheduled, to complete and to forget.
   void start();
 

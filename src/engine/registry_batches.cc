@@ -6,20 +6,8 @@ namespace postring::engine {
 
 queue::RecoverySink Registry::State::recovery_sink() {
   queue::RecoverySink sink;
-  // A campaign's recipients come one after the other mostly.
-  struct Last {
-    CampaignId id = 0;
-    Duplicates* duplicates = nullptr;
-  };
-  sink.seen = [this, last = Last{}](CampaignId id, const queue::Fingerprint& fingerprint) mutable {
-    if (id != last.id) {
-      auto known = campaigns_.find(id);
-      if (known == campaigns_.end() || !takes_recipients(known->second)) return;
-      CampaignWork& work = work_of(id);
-      if (work.duplicates == nullptr) work.duplicates = std::make_unique<Duplicates>();
-      last = {id, work.duplicates.get()};
-    }
-    last.duplicates->insert(fingerprint);
+  sink.seen = [this](CampaignId id, const queue::Fingerprint& fingerprint) {
+    unlearned_.emplace_back(id, fingerprint);
   };
   sink.answer = [this](const queue::KeptAnswer& kept) {
     bool known = kept.campaign != 0 && campaigns_.contains(kept.campaign);
@@ -29,6 +17,38 @@ queue::RecoverySink Registry::State::recovery_sink() {
                   kept.at});
   };
   return sink;
+}
+
+// Puts a bounded piece of what the homes told into the campaigns' duplicates.
+void Registry::State::learn() {
+  // A campaign's recipients come one after the other mostly.
+  CampaignId last = 0;
+  Duplicates* duplicates = nullptr;
+  for (uint32_t n = 0; n < kAdmittedPerTurn && !unlearned_.empty(); ++n) {
+    const auto& [id, fingerprint] = unlearned_.front();
+    if (id != last) {
+      last = id;
+      duplicates = nullptr;
+      auto known = campaigns_.find(id);
+      if (known != campaigns_.end()) {
+        CampaignWork& work = work_of(id);
+        if (work.duplicates == nullptr && takes_recipients(known->second)) {
+          work.duplicates = std::make_unique<Duplicates>();
+        }
+        // Also of one that was closed meanwhile: a batch may be waiting to be looked up in it.
+        duplicates = work.duplicates.get();
+      }
+    }
+    if (duplicates != nullptr) duplicates->insert(fingerprint);
+    unlearned_.pop_front();
+  }
+}
+
+void Registry::State::keep_learning() {
+  later([this] {
+    learn();
+    if (!unlearned_.empty()) keep_learning();
+  });
 }
 
 void Registry::State::begin_batch(TenantId tenant, CampaignId campaign, const std::string& key,
@@ -103,6 +123,12 @@ void Registry::State::begin_admission(CampaignId campaign) {
 
 // A bounded piece of a batch's fingerprints each turn.
 void Registry::State::look_up(CampaignId campaign) {
+  // Not before everything of earlier lives is known.
+  if (!unlearned_.empty()) {
+    learn();
+    later([this, campaign] { look_up(campaign); });
+    return;
+  }
   CampaignWork& work = work_of(campaign);
   AdmissionWork& admission = *work.admissions.front();
   size_t end = std::min(admission.fingerprints.size(),

@@ -101,6 +101,8 @@ class Registry::State {
   void finish_batch(TenantId tenant, CampaignId campaign, const std::string& key,
                     Admission admission, BatchEnd end);
   queue::RecoverySink recovery_sink();
+  void learn();
+  void keep_learning();
 
   // ---- registry_keys.cc ----
   void ensure_tenant(std::string name, RegistryAnswer<TenantId> answer);
@@ -130,6 +132,8 @@ class Registry::State {
   std::vector<CampaignId> unsent_events_;
   std::set<CampaignId> complete_again_;  // could not be written: looked at again in a while
   Answers answers_;
+  // What the homes told of earlier lives and is not in the duplicates yet.
+  std::deque<std::pair<CampaignId, queue::Fingerprint>> unlearned_;
   CampaignId next_campaign_ = 1;
   TenantId next_tenant_ = 1;
   uint64_t next_key_ = 1;

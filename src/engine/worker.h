@@ -7,6 +7,7 @@
 //              [](Something here) { ... });
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -40,11 +41,16 @@ class EngineBackend;
 
 // What homes told while they were recovered, on its way to the registry.
 struct Recovered {
+  Recovered() = default;
+  // A deque's own may throw.
+  Recovered(Recovered&&) noexcept = default;
+  Recovered& operator=(Recovered&&) noexcept = default;
+
   struct Answer {
     queue::KeptAnswer facts;  // its views point to the two below
     std::string key, answer;
   };
-  std::vector<std::pair<CampaignId, queue::Fingerprint>> seen;
+  std::deque<std::pair<CampaignId, queue::Fingerprint>> seen;
   std::vector<std::unique_ptr<Answer>> answers;
 };
 

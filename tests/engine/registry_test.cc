@@ -313,6 +313,27 @@ TEST_F(RegistryTest, ABatchKeyIsAnsweredOnce) {
   EXPECT_EQ(registry_->fingerprint_count(), 1u);
 }
 
+TEST_F(RegistryTest, ABatchIsAdmittedWhenAllOfEarlierLivesIsKnown) {
+  CampaignId id = create()->id;
+  CampaignId other = create()->id;
+  close();
+  open();
+  constexpr uint64_t kCount = 3 * kAdmittedPerTurn;
+  std::deque<std::pair<CampaignId, queue::Fingerprint>> seen;
+  for (uint64_t n = 1; n < kCount; ++n) seen.emplace_back(id, queue::Fingerprint{n, n});
+  registry_->learn(std::move(seen));
+  seen.clear();
+  seen.emplace_back(other, queue::Fingerprint{1, 1});
+  seen.emplace_back(id, queue::Fingerprint{kCount, kCount});
+  registry_->learn(std::move(seen));
+  registry_->start();
+  auto admitted = admit(id, {{kCount, kCount}, {kCount + 1, 1}, {1, 1}});
+  EXPECT_EQ(admitted->duplicates, (std::vector<uint32_t>{0, 2}));
+  finish(id, "", admitted->admission, false);
+  EXPECT_EQ(registry_->fingerprint_count(), kCount + 1);
+  EXPECT_EQ(admit(other, {{1, 1}})->duplicates, std::vector<uint32_t>{0});
+}
+
 TEST_F(RegistryTest, CompletionIsWrittenOnceAndItsEventComesUntilItIsTaken) {
   registry_->start();
   take_events_ = false;
