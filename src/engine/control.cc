@@ -154,6 +154,7 @@ void Control::start(Worker& worker, std::vector<Recovered> recovered) {
     broadcast([tenant](Worker& there) { there.put_tenant(tenant.name, tenant.id); }, [] {});
   }
   broadcast([](Worker& there) { there.keys_are_known(); }, [] {});
+  registry_->when_failed([this] { spool_failed(); });
   registry_->start();
   erase_again();
   loop_.timers().arm(marks_timer_, loop_.now() + kMarksWritten);

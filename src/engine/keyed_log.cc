@@ -111,7 +111,7 @@ void KeyedLog::write_waiting() {
   waiting_.clear();
   for (auto& callback : std::exchange(waiting_syncs_, {})) {
     if (all_written) {
-      log_->sync_soon(std::move(callback));
+      sync_log(std::move(callback));
     } else {
       loop_.defer([callback = std::move(callback)]() mutable { callback(false); });
     }
@@ -120,8 +120,18 @@ void KeyedLog::write_waiting() {
 }
 
 void KeyedLog::sync(std::move_only_function<void(bool ok)> callback) {
-  if (waiting_.empty()) return log_->sync_soon(std::move(callback));
+  if (waiting_.empty()) return sync_log(std::move(callback));
   waiting_syncs_.push_back(std::move(callback));
+}
+
+void KeyedLog::sync_log(std::move_only_function<void(bool ok)> callback) {
+  log_->sync_soon([weak = std::weak_ptr<KeyedLog*>(self_), callback = std::move(callback)](
+                      bool ok) mutable {
+    callback(ok);
+    auto self = weak.lock();
+    if (ok || !self || !(*self)->failed() || !(*self)->on_failure_) return;
+    std::exchange((*self)->on_failure_, nullptr)();
+  });
 }
 
 // An erasure need not be copied: nothing older than the oldest segment could bring its name back.

@@ -43,6 +43,8 @@ class KeyedLog {
   // The callback runs in a later turn.
   void sync(std::move_only_function<void(bool ok)> callback);
   bool failed() const { return log_->poisoned(); }
+  // Called once, when a sync has shown that it failed.
+  void when_failed(Job call) { on_failure_ = std::move(call); }
   size_t count() const { return places_.size(); }
 
   void close(std::move_only_function<void(bool ok)> callback);
@@ -53,6 +55,7 @@ class KeyedLog {
   bool write(spool::RecordType type, const std::string& key);
   bool append(spool::RecordType type, const std::string& key, std::string_view payload);
   void write_waiting();
+  void sync_log(std::move_only_function<void(bool ok)> callback);
   void copy(const spool::RecordView& record);
   void scanned(bool ok);
 
@@ -68,6 +71,7 @@ class KeyedLog {
   std::deque<Waiting> waiting_;
   std::vector<std::move_only_function<void(bool ok)>> waiting_syncs_;  // for all that waits
   Timer timer_;
+  Job on_failure_;
   bool reclaiming_ = false;
   bool copied_all_ = false;
   bool closing_ = false;

@@ -392,6 +392,8 @@ uint64_t Registry::fingerprint_bytes() const {
   return bytes;
 }
 
+void Registry::when_failed(Job call) { state_->log_->when_failed(std::move(call)); }
+
 void Registry::close(std::move_only_function<void(bool ok)> callback) {
   state_->closing_ = true;
   state_->log_->close(std::move(callback));

@@ -191,6 +191,8 @@ class Registry {
   uint64_t fingerprint_bytes() const;
 
   void close(std::move_only_function<void(bool ok)> callback);
+  // Called once, when its log cannot be written any more: every command is refused from then on.
+  void when_failed(Job call);
 
  private:
   class State;

@@ -86,6 +86,10 @@ void Submitter::command(const std::string& name,
 void Submitter::start() {
   started_ = true;
   command("start", [this](const ApiClient::Reply& reply) {
+    // What is paused is not started before it was resumed.
+    if (plan_.pauses > 0 && reply.status == 409 && !complete_) {
+      return schedule_.after(soon(30'000), [this] { start(); });
+    }
     bool ok = reply.status < 300 || (plan_.cancel && reply.status == 409);
     if (!ok) ledger_.broke("api: start was refused: " + reply.body);
   });

@@ -206,7 +206,9 @@ void World::kill_node(bool power_cut) {
   if (power_cut) window = window + Duration::microseconds(3 * o.sync_us_max + 2 * o.io_us_max);
   Instant since = schedule_.now() - window;
   // Nothing is written any more since then.
-  if (node_->spool_failed()) since = std::min(since, machine_.sync_failed_at - window);
+  if (machine_.sync_failed_at != Instant::never()) {
+    since = std::min(since, machine_.sync_failed_at - window);
+  }
   ledger_.process_ended(since);
   node_->kill(power_cut);
   restart_after(Duration::milliseconds(random_.between(10, 30'000)));
@@ -245,8 +247,9 @@ bool World::run_until(const std::function<bool()>& condition, Duration limit) {
 }
 
 bool World::drained() const {
-  return healed_ && std::all_of(submitters_.begin(), submitters_.end(),
-                                [](const auto& one) { return one->done(); }) &&
+  bool runs = node_->runs() && !stopping_;
+  return healed_ && runs && std::all_of(submitters_.begin(), submitters_.end(),
+                                        [](const auto& one) { return one->done(); }) &&
          ledger_.all_ended();
 }
 
