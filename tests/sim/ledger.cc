@@ -104,7 +104,8 @@ void Ledger::check_expiry(const std::string& address, const Person& person, Inst
   for (Instant start : starts_) {
     if (start <= logged) since = std::max(since, start);
   }
-  bool under_way = person.last_mail + kTransactionMax >= person.deadline;
+  bool under_way = person.last_mail != Instant{} &&
+                   person.last_mail + kTransactionMax >= person.deadline;
   if (under_way || logged <= since + kExpiresWithin + kSecond + grace) return;
   broke("expiry: " + address + " is said to have expired " +
         std::to_string((logged - since).whole_seconds()) + " s late");
