@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/canary.h"
+
 namespace postring::delivery {
 
 Lane::Lane(const LaneParts& parts, uint64_t number, throttle::LaneId id,
@@ -18,6 +20,11 @@ Lane::Lane(const LaneParts& parts, uint64_t number, throttle::LaneId id,
       settings_(settings),
       permits_(settings, parts.loop.now()),
       targets_((*config.sources)[id_.source].address.family) {
+  if (canary(Canary::one_connection_too_many)) {
+    traffic::Settings more = settings;
+    ++more.connections;
+    permits_ = traffic::Permits(more, parts.loop.now());
+  }
   targets_.set(std::move(resolution));
   timer_.bind<&Lane::on_timer>(this);
 }

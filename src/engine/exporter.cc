@@ -1,5 +1,6 @@
 #include "engine/exporter.h"
 
+#include "base/canary.h"
 #include "base/check.h"
 
 namespace postring::engine {
@@ -15,6 +16,14 @@ void Exporter::add(const queue::EventFacts& facts, SliceNumber slice, spool::Pos
   pending_.bytes += pending_.events.back().size();
   ++pending_.entries;
   pending_.ends[slice] = end;
+  bool ended = facts.outcome && *facts.outcome != Outcome::deferred;
+  if (!canary(Canary::event_after_the_end) || !ended) return;
+  queue::EventFacts again = facts;
+  again.outcome = Outcome::deferred;
+  ++again.attempt;
+  pending_.events.push_back(encode_event_entry(again));
+  pending_.bytes += pending_.events.back().size();
+  ++pending_.entries;
 }
 
 void Exporter::flush() {

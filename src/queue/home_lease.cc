@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/canary.h"
 #include "queue/home_state.h"
 
 namespace postring::queue {
@@ -245,7 +246,7 @@ void Home::State::settle(RecipientId id, Report report) {
 }
 
 void Home::State::give_back(RecipientId id) {
-  if (closing_) return;
+  if (closing_ || canary(Canary::lease_not_returned)) return;
   Slot slot = leased_slot(id);
   end_flight(slot);
   const Entry& entry = recipients_[slot];

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/canary.h"
 #include "queue/home_state.h"
 
 namespace postring::queue {
@@ -222,8 +223,10 @@ bool Home::State::sweep_page(uint32_t page) {
     if (entry.state() == EntryState::free) continue;
     earliest = std::min(earliest, entry.expires_s);
     if (entry.state() != EntryState::ready && entry.state() != EntryState::due) continue;
-    bool cancelled = campaigns_[batches_[entry.batch].campaign].cancelled;
+    const CampaignAtHome& campaign = campaigns_[batches_[entry.batch].campaign];
+    bool cancelled = campaign.cancelled;
     if (!cancelled && entry.expires_s > now_s()) continue;
+    if (canary(Canary::expiry_skipped_while_paused) && !campaign.may_send && !cancelled) continue;
     if (finishing_ >= kFinishingMax || !unsaved_.empty()) return false;
     take_out(slot);
     finish(slot, cancelled ? Outcome::cancelled : Outcome::expired);

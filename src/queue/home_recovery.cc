@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/canary.h"
 #include "mail/address.h"
 #include "queue/home_state.h"
 
@@ -249,6 +250,8 @@ void Home::Replay::visit_outcome(const spool::RecordView& view) {
   Slot slot = home_.recipients_.find(record.id);
   if (slot == kNoSlot) return;
   if (record.outcome != Outcome::deferred) {
+    bool lies_behind = record.recipient.segment < view.position.segment;
+    if (canary(Canary::outcome_dropped) && lies_behind) return;
     home_.remove(slot);
     return;
   }

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/canary.h"
 #include "mail/address.h"
 #include "queue/home_state.h"
 
@@ -278,9 +279,13 @@ void Home::State::try_commit(
   campaign.duplicates += input.duplicates;
   campaign.rejected += input.rejected;
   std::weak_ptr<State*> weak = self_;
-  log_->sync_soon([weak, slot, accepted, callback = std::move(callback)](bool ok) mutable {
+  auto synced = [weak, slot, accepted, callback = std::move(callback)](bool ok) mutable {
     if (auto self = weak.lock()) (*self)->on_committed(slot, ok, accepted, callback);
-  });
+  };
+  if (canary(Canary::success_before_fsync)) {
+    return later([synced = std::move(synced)]() mutable { synced(true); });
+  }
+  log_->sync_soon(std::move(synced));
 }
 
 void Home::State::on_committed(
