@@ -59,6 +59,8 @@ bool Client::may_offer_behind() const {
 
 bool Client::wants_message() const {
   if (phase_ != Phase::running || finishing_ || stopping_) return false;
+  // What is offered must be able to leave: its owner may be told to hold it back a moment later.
+  if (pipelining_ == Pipelining::off && (needs_rset_ || expecting())) return false;
   return current_ == kNone || may_offer_behind();
 }
 
@@ -219,13 +221,21 @@ void Client::say_hello() {
 }
 
 void Client::say_transactions(Flight& flight) {
-  if (current_ == kNone) return;
+  if (current_ == kNone) return reset_ahead();
   if (slots_[current_].step == Step::content_due) {
     say_content(flight);
   } else if (slots_[current_].step < Step::content_due) {
     say_commands(current_);
   }
   if (next_ != kNone && slots_[current_].step == Step::content_sent) say_commands(next_);
+}
+
+// Where the reply to RSET must be awaited, no message waits with it.
+void Client::reset_ahead() {
+  if (pipelining_ != Pipelining::off || !needs_rset_ || expecting()) return;
+  if (finishing_ || stopping_) return;
+  needs_rset_ = false;
+  say("RSET\r\n", State::rset);
 }
 
 // The content goes out only here: once the peer has agreed to at least one recipient.

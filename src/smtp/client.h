@@ -208,6 +208,7 @@ class Client {
   void say_transactions(Flight& flight);
   void say_commands(int slot);
   void say_content(Flight& flight);
+  void reset_ahead();
   void say_quit_where_due();
   bool may_offer_behind() const;
 

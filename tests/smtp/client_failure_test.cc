@@ -244,7 +244,6 @@ TEST(ClientStop, WaitsForTheReplyToResetWherePipeliningIsOff) {
   s.hear("250 ok\r\n");
   s.said();
   s.hear("550 5.1.1 no\r\n");
-  s.offer(2);
   EXPECT_EQ(s.said(), "RSET\r\n");
   s.client.stop();
   EXPECT_EQ(s.said(), "");
