@@ -6,6 +6,14 @@
 #include "delivery/lane.h"
 
 namespace postring::delivery {
+namespace {
+
+bool has_expired(const queue::Lease& lease, WallTime now) {
+  if (canary(Canary::deadline_forgotten)) return false;
+  return lease.expires_at.is_set() && lease.expires_at <= now;
+}
+
+}  // namespace
 
 // --------------------------------------------------------------------------------------- coming in
 
@@ -109,9 +117,7 @@ void Lane::sweep() {
   sweep_at_ = now + kSweepEvery;
   std::vector<Message*> messages = ready_.take_all();
   for (Message* message : messages) {
-    WallTime deadline = message->lease.expires_at;
-    bool passed = deadline.is_set() && deadline <= wall_now;
-    if (passed && !canary(Canary::deadline_forgotten)) {
+    if (has_expired(message->lease, wall_now)) {
       settle_expired(message);
     } else {
       ready_.push_back(message);
@@ -143,8 +149,7 @@ Message* Lane::next_message(Connection& connection) {
     Message* message = plain ? ready_.front_plain() : ready_.front();
     if (message == nullptr) break;
     const queue::Lease& lease = message->lease;
-    bool passed = lease.expires_at.is_set() && lease.expires_at <= wall_now;
-    if (passed && !canary(Canary::deadline_forgotten)) {
+    if (has_expired(lease, wall_now)) {
       ready_.pop(message);
       settle_expired(message);
       continue;

@@ -253,7 +253,6 @@ void Log::State::start_sync() {
   if (!round_is_written && !next_segment_waits) return;
   Segment* segment = find(writing_segment);
   CHECK(segment != nullptr);
-  if (auto open = ensure_file(*segment); !open) return poison("opening a segment", open.error());
   // No further than the round: what came behind it is acknowledged by the next, which pads first.
   sync_upto = round_is_written ? round_target : written;
   SyncRange range = sync_range(*segment);
