@@ -88,7 +88,8 @@ constexpr ConfigKey kKeys[] = {
     {"http", "insecure_listen", "true or false", "false",
      "Allow the API on other addresses although nothing is encrypted: keys and mail can be read by "
      "whoever sees the network."},
-    {"http", "connections", "1 to 65536", "1024", "Clients at the same time, per worker."},
+    {"http", "connections", "1 to 65536", "1024",
+     "Clients at the same time, per worker. Where more come, who is idle longest makes room."},
     {"http", "body_bytes", "a size, 1KiB to 64MiB", "\"64MiB\"",
      "Largest batch, unpacked; a larger one gets 413."},
     {"http", "batch_lines", "1 to 250000", "250000", "Most lines in a batch."},

@@ -34,6 +34,11 @@ void Connection::stop_soon() {
   if (phase_ == Phase::head && !head_begun_) close();
 }
 
+std::optional<Instant> Connection::idle_since() const {
+  bool idle = phase_ == Phase::head && !head_begun_ && begin_ == end_;
+  return idle ? answered_at_ : std::nullopt;
+}
+
 // ---- receiving -------------------------------------------------------------------------------
 
 void Connection::process() {

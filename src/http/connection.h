@@ -11,6 +11,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,8 @@ class ConnectionHost {
   // Bytes of answers that came to wait for their client (or, negative, do so no more).
   virtual void count_unread(int64_t bytes) = 0;
   virtual bool too_much_unread() const = 0;
+  // A client waits for a place: who is done leaves.
+  virtual bool place_wanted() const = 0;
   // The connection is closed and idle: it may be destroyed in a later turn.
   virtual void on_closed(Connection* connection) = 0;
 };
@@ -85,6 +88,9 @@ class Connection {
   // The server is being stopped: ends now where nothing is under way, else after this answer.
   void stop_soon();
   void close();
+  // Since when its client, who had an answer, has asked nothing; nothing: there was none yet, or a
+  // request is under way.
+  std::optional<Instant> idle_since() const;
 
  private:
   friend class LiveExchange;
@@ -142,6 +148,7 @@ class Connection {
   bool processing_ = false;
   bool head_begun_ = false;
   bool peer_closed_ = false;
+  std::optional<Instant> answered_at_;  // the last request
 
   LiveExchange* exchange_ = nullptr;
   std::shared_ptr<BodySink> sink_;

@@ -105,7 +105,7 @@ void Connection::answer(Response response, bool streamed) {
   streamed_ = streamed;
   chunked_ = streamed && !http_1_0_;
   if (streamed && http_1_0_) keep_alive_ = false;
-  if (host_.stopping()) keep_alive_ = false;
+  if (host_.stopping() || host_.place_wanted()) keep_alive_ = false;
   if (phase_ == Phase::body && has_body_) {
     // Answered before the body's end. A client that waits for 100 may or may not send it now.
     int64_t length = content_length_;
@@ -291,6 +291,7 @@ void Connection::next_request() {
   answer_begun_ = false;
   head_begun_ = false;
   phase_ = Phase::head;
+  answered_at_ = host_.loop().now();
   arm(Wait::idle, host_.limits().idle_time);
 }
 

@@ -45,7 +45,7 @@ std::string_view reason_of(uint16_t status);
 
 // What one server may cost. A limit that is reached is answered, not crashed into.
 struct Limits {
-  uint32_t connections = 1'024;                  // more wait in the kernel's backlog
+  uint32_t connections = 1'024;                  // beyond, idle ones make room, or more wait
   uint32_t header_bytes = 16 * 1'024;            // request line and headers: 431
   uint32_t headers = 100;                        // 431
   uint64_t body_bytes = 64u << 20;               // as sent; a handler may ask for less: 413

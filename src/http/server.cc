@@ -1,6 +1,7 @@
 #include "http/server.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -25,8 +26,7 @@ struct Server::State final : ConnectionHost, std::enable_shared_from_this<Server
     }
 
     void begin() {
-      if (state.stopping_ || accept.busy() || retry.armed()) return;
-      if (state.open_ >= state.limits_.connections) return;  // begins again when one closes
+      if (state.stopping_ || accept.busy() || retry.armed() || waiting >= 0) return;
       state.loop_.ring().accept(accept, listener);
     }
 
@@ -37,7 +37,8 @@ struct Server::State final : ConnectionHost, std::enable_shared_from_this<Server
         return;
       }
       if (result >= 0) {
-        state.open(result);
+        waiting = result;
+        state.give_places();
       } else {
         state.loop_.timers().arm(retry, state.loop_.now() + kAcceptPause);
       }
@@ -46,6 +47,7 @@ struct Server::State final : ConnectionHost, std::enable_shared_from_this<Server
 
     State& state;
     int listener;
+    int waiting = -1;  // accepted, and without a place; the rest waits in the kernel's backlog
     Completion accept;
     Timer retry;
   };
@@ -65,6 +67,10 @@ struct Server::State final : ConnectionHost, std::enable_shared_from_this<Server
     if (status / 100 == 5) ++counters_.answers_5xx;
   }
   void count_unread(int64_t bytes) override { unread_bytes_ += bytes; }
+  bool place_wanted() const override {
+    return std::any_of(listeners_.begin(), listeners_.end(),
+                       [](const auto& listener) { return listener->waiting >= 0; });
+  }
   bool too_much_unread() const override {
     return unread_bytes_ > static_cast<int64_t>(limits_.unread_bytes);
   }
@@ -85,6 +91,30 @@ struct Server::State final : ConnectionHost, std::enable_shared_from_this<Server
     loop_.defer([weak = weak_from_this()] {
       if (auto state = weak.lock()) ((*state).*Method)();
     });
+  }
+
+  // Opens who waits, as far as there are places; where there are none, who is idle longest leaves.
+  void give_places() {
+    for (auto& listener : listeners_) {
+      if (listener->waiting < 0) continue;
+      if (open_ < limits_.connections) {
+        open(std::exchange(listener->waiting, -1));
+      } else {
+        close_longest_idle();
+      }
+      listener->begin();
+    }
+  }
+
+  void close_longest_idle() {
+    Connection* longest = nullptr;
+    for (const auto& connection : connections_) {
+      auto since = connection->idle_since();
+      if (since && (longest == nullptr || *since < *longest->idle_since())) {
+        longest = connection.get();
+      }
+    }
+    if (longest != nullptr) longest->close();
   }
 
   void open(int socket) {
@@ -115,7 +145,7 @@ struct Server::State final : ConnectionHost, std::enable_shared_from_this<Server
       finish_stop();
       return;
     }
-    for (auto& listener : listeners_) listener->begin();
+    give_places();
   }
 
   void stop(Duration patience, std::function<void()> stopped) {
@@ -125,6 +155,7 @@ struct Server::State final : ConnectionHost, std::enable_shared_from_this<Server
     for (auto& listener : listeners_) {
       loop_.timers().disarm(listener->retry);
       if (listener->accept.busy()) loop_.ring().cancel(listener->accept);
+      if (listener->waiting >= 0) close_descriptor(std::exchange(listener->waiting, -1));
     }
     close_listeners();
     for (auto& connection : connections_) connection->stop_soon();
@@ -194,8 +225,7 @@ void Server::listen(int listener) {
 
 void Server::set_limits(const Limits& limits) {
   state_->limits_ = limits;
-  if (state_->stopping_) return;
-  for (auto& listener : state_->listeners_) listener->begin();
+  if (!state_->stopping_) state_->give_places();
 }
 
 void Server::stop(Duration patience, std::function<void()> stopped) {

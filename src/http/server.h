@@ -5,9 +5,10 @@
 //   ...
 //   server.stop([&] { ... });          // no new requests; called when the last answer is out
 //
-// Connections are kept alive; pipelined requests are answered in order, one at a time. Handlers run
-// on the worker's thread and must not block. The router must outlive the server. The server may be
-// destroyed only after stop() called back: until then the kernel holds its buffers.
+// Connections are kept alive. When all places are taken and another client comes, who is idle
+// longest leaves, or else who is answered next. Pipelined requests are answered in order, one at a
+// time. Handlers run on the worker's thread and must not block. The router must outlive the server.
+// The server may be destroyed only after stop() called back: until then the kernel has its buffers.
 //
 // What the client does wrong is answered with a problem document (http/problem.h) and ends the
 // connection where its next byte could not be told apart any more: 400, 408, 413, 417, 431, 501,
