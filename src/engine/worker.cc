@@ -181,6 +181,7 @@ Result<void> Worker::open_homes(const std::map<SliceNumber, spool::Position>& ex
     options.takes_mail = deal.takes_mail;
     options.outcome_sync = config_.spool.outcome_sync;
     options.kept = config_.spool.campaign_age;
+    options.record_age_max = config_.spool.campaign_age;
     options.fingerprint_key = shared_.fingerprint_key;
     if (auto found = exported.find(deal.slice); found != exported.end()) {
       options.exported = found->second;
