@@ -60,6 +60,8 @@ class EngineBackend final : public submission::Backend {
  private:
   void with_counts(std::vector<queue::CampaignInfo> infos,
                    std::move_only_function<void(std::vector<submission::CampaignInfo>)> done);
+  void end_live(const submission::RecipientQuery& query,
+                submission::Answer<submission::RecipientPage> answer);
   void list_live(submission::RecipientQuery query, ListCursor cursor,
                  submission::Answer<submission::RecipientPage> answer);
   bool knows_sources(const std::vector<std::string>& names) const;

@@ -100,6 +100,20 @@ void find_live(Worker& worker, TenantId tenant, const std::string& address,
   search->end_one();
 }
 
+// When the event log has all who ended so far at homes of one worker.
+void when_all_told(Worker& worker, std::move_only_function<void()> done) {
+  struct Wait {
+    size_t left;
+    std::move_only_function<void()> done;
+  };
+  auto wait = std::make_shared<Wait>(worker.homes().size(), std::move(done));
+  for (const auto& home : worker.homes()) {
+    home->when_told([wait] {
+      if (--wait->left == 0) wait->done();
+    });
+  }
+}
+
 }  // namespace
 
 void EngineBackend::find_recipients(const Caller& caller, const std::string& address,
@@ -158,17 +172,28 @@ void EngineBackend::list_recipients(const Caller& caller, const submission::Reci
       std::move(answer));
 }
 
+// The finished ones follow once the event log has all who ended while the live ones were read.
+void EngineBackend::end_live(const submission::RecipientQuery& query,
+                             Answer<submission::RecipientPage> answer) {
+  if (query.state) return answer(submission::RecipientPage{});
+  worker_.ask_all<bool>(
+      [](Worker& there, auto reply) {
+        when_all_told(there, [reply = std::move(reply)]() mutable { reply(true); });
+      },
+      [answer = std::move(answer)](std::vector<bool>) mutable {
+        submission::RecipientPage page;
+        page.next = finished_cursor("");
+        answer(std::move(page));
+      });
+}
+
 // One slice after the other; an empty one is passed over.
 void EngineBackend::list_live(submission::RecipientQuery query, ListCursor cursor,
                               Answer<submission::RecipientPage> answer) {
   const auto& slices = worker_.shared().slices;
   size_t place = 0;
   while (place < slices.size() && slices[place].slice < cursor.slice) ++place;
-  if (place == slices.size()) {
-    submission::RecipientPage page;
-    if (!query.state) page.next = finished_cursor("");
-    return answer(std::move(page));
-  }
+  if (place == slices.size()) return end_live(query, std::move(answer));
   SliceNumber slice = slices[place].slice;
   SliceNumber next_slice = static_cast<SliceNumber>(slice + 1);
   uint64_t after = slice == cursor.slice ? cursor.after : 0;
