@@ -6,7 +6,9 @@
 #include <set>
 
 #include "base/time_text.h"
+#include "mail/class_text.h"
 #include "mail/id_text.h"
+#include "mail/status.h"
 
 namespace postring::engine {
 namespace {
@@ -61,11 +63,17 @@ std::optional<submission::RecipientInfo> recipient_of(const simdjson::dom::eleme
   info.address = text_of(event, "address");
   info.ref = text_of(event, "ref");
   info.meta = text_of(event, "meta");
+  info.mail_class = parse_class(text_of(event, "class"));
   info.attempts = static_cast<uint32_t>(number_of(event, "attempt"));
   info.accepted_at = time_of(event, "queued");
   info.finished_at = time_of(event, "logged");
   info.stage = stage_of(text_of(event, "stage"));
   info.reply.code = static_cast<uint16_t>(number_of(event, "code"));
+  if (auto enhanced = mail::parse_enhanced(text_of(event, "enhanced"))) {
+    info.reply.enhanced[0] = enhanced->klass;
+    info.reply.enhanced[1] = enhanced->subject;
+    info.reply.enhanced[2] = enhanced->detail;
+  }
   info.reply.text = text_of(event, "reply");
   info.source = text_of(event, "source");
   return info;

@@ -9,6 +9,7 @@
 #include "mail/address.h"
 #include "mail/content_source.h"
 #include "mail/id_text.h"
+#include "mail/status.h"
 #include "submission/keys.h"
 
 namespace postring::engine {
@@ -374,10 +375,7 @@ void OperatorRoutes::attempt(http::ExchangePtr exchange, const std::string& body
     JsonWriter json;
     json.object().field("outcome", name_of(report.outcome)).field("stage", name_of(report.stage));
     json.field("code", report.reply.code);
-    if (const uint8_t* enhanced = report.reply.enhanced; enhanced[0] != 0) {
-      json.field("enhanced", std::to_string(enhanced[0]) + "." + std::to_string(enhanced[1]) + "." +
-                                 std::to_string(enhanced[2]));
-    }
+    json.field_unless_empty("enhanced", mail::enhanced_text(mail::enhanced_of(report.reply)));
     json.field("reply", report.reply.text);
     json.field("source", report.source).field("remote_host", report.remote_host);
     json.field("remote_address", report.remote_address);

@@ -1,7 +1,5 @@
 #include "mail/status.h"
 
-#include <fmt/format.h>
-
 #include <utility>
 
 namespace postring::mail {
@@ -129,7 +127,10 @@ StatusPrefix split_enhanced(uint16_t reply_code, std::string_view text) {
 
 std::string enhanced_text(EnhancedStatus status) {
   if (!status.is_set()) return {};
-  return fmt::format("{}.{}.{}", status.klass, status.subject, status.detail);
+  std::string text = std::to_string(status.klass);
+  text.append(".").append(std::to_string(status.subject));
+  text.append(".").append(std::to_string(status.detail));
+  return text;
 }
 
 std::string_view enhanced_meaning(EnhancedStatus status) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "mail/outcome.h"
+
 namespace postring::mail {
 
 // class.subject.detail; class is 2 (success), 4 (persistent transient) or 5 (permanent).
@@ -21,6 +23,10 @@ struct EnhancedStatus {
 // The whole of `text` as a code: "5.1.1". Subject and detail have one to three digits without
 // leading zeros; the registry stays far below 255 and what is above is no code.
 std::optional<EnhancedStatus> parse_enhanced(std::string_view text);
+
+constexpr EnhancedStatus enhanced_of(const Reply& reply) {
+  return {reply.enhanced[0], reply.enhanced[1], reply.enhanced[2]};
+}
 
 // The code at the start of a reply's text and the text after it. A code whose class does not agree
 // with the first digit of `reply_code` is not believed (RFC 2034 section 4): then there is none.

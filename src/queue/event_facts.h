@@ -31,6 +31,7 @@ struct EventFacts {
   std::string ref;   // the submitter's own, at most 256 bytes
   std::string meta;  // the submitter's own, at most 256 bytes
   std::string address;
+  MailClass mail_class = MailClass::bulk;
 
   // Attempts begun so far, this one included; 0: it never came to one.
   uint32_t attempt = 0;

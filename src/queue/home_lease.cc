@@ -203,6 +203,7 @@ EventFacts Home::State::facts_of_flight(Slot slot) const {
   facts.address = bytes.substr(0, flight.address_bytes);
   facts.ref = bytes.substr(flight.address_bytes, flight.ref_bytes);
   facts.meta = bytes.substr(flight.address_bytes + flight.ref_bytes);
+  facts.mail_class = destinations_.flow(entry.flow).mail_class;
   return facts;
 }
 

@@ -359,6 +359,7 @@ bool Home::State::export_backlog() {
           about.address = loaded->recipient.address;
           about.ref = loaded->recipient.ref;
           about.meta = loaded->recipient.meta;
+          about.mail_class = loaded->recipient.mail_class;
           const CampaignInfo* info = campaign_states_.find(about.campaign);
           if (info != nullptr) about.tenant_name = info->tenant_name;
           auto known = batch_slots_.find(about.batch);

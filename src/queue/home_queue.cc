@@ -250,6 +250,7 @@ void Home::State::finish(Slot slot, Outcome outcome) {
     facts.batch = batch.id;
     facts.campaign = campaigns_[batch.campaign].id;
     facts.tenant = batch.tenant;
+    facts.mail_class = destinations_.flow(entry.flow).mail_class;
     facts.attempt = entry.attempts;
     facts.possible_duplicate = entry.has(kEntryPossibleDuplicate);
     if (loaded != nullptr) {

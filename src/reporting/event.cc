@@ -2,7 +2,9 @@
 
 #include "base/json_writer.h"
 #include "base/time_text.h"
+#include "mail/class_text.h"
 #include "mail/id_text.h"
+#include "mail/status.h"
 
 namespace postring::reporting {
 
@@ -29,13 +31,7 @@ std::string_view cut(std::string_view text, size_t bytes_max) {
 void write_attempt(JsonWriter& json, const queue::EventFacts& facts) {
   json.field("attempt", facts.attempt).field("stage", name_of(facts.stage));
   if (facts.reply.code != 0) json.field("code", facts.reply.code);
-  const uint8_t* enhanced = facts.reply.enhanced;
-  if (enhanced[0] != 0) {
-    std::string code = std::to_string(enhanced[0]);
-    code.append(".").append(std::to_string(enhanced[1]));
-    code.append(".").append(std::to_string(enhanced[2]));
-    json.field("enhanced", code);
-  }
+  json.field_unless_empty("enhanced", mail::enhanced_text(mail::enhanced_of(facts.reply)));
   json.field_unless_empty("reply", cut(facts.reply.text, kReplyTextMax));
   json.field_unless_empty("source", facts.source);
   json.field_unless_empty("remote_host", facts.remote_host);
@@ -71,7 +67,7 @@ std::string event_json(const queue::EventFacts& facts) {
     write_id(json, "batch", facts.batch);
     write_id(json, "recipient", facts.recipient);
     json.field_unless_empty("ref", facts.ref).field_unless_empty("meta", facts.meta);
-    json.field("address", facts.address);
+    json.field("address", facts.address).field("class", name_of(facts.mail_class));
     write_attempt(json, facts);
   }
   return json.end().take();

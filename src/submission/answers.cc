@@ -2,7 +2,9 @@
 
 #include "base/json_writer.h"
 #include "base/time_text.h"
+#include "mail/class_text.h"
 #include "mail/id_text.h"
+#include "mail/status.h"
 
 namespace postring::submission {
 namespace {
@@ -42,11 +44,6 @@ void campaign(JsonWriter& json, const CampaignInfo& campaign) {
   json.end();
 }
 
-std::string enhanced_text(const uint8_t (&code)[3]) {
-  if (code[0] == 0) return {};
-  return std::to_string(code[0]) + "." + std::to_string(code[1]) + "." + std::to_string(code[2]);
-}
-
 void recipient(JsonWriter& json, const RecipientInfo& recipient) {
   json.object();
   id(json, "id", recipient.id);
@@ -54,7 +51,8 @@ void recipient(JsonWriter& json, const RecipientInfo& recipient) {
   id(json, "batch", recipient.batch);
   json.field("address", recipient.address);
   json.field_unless_empty("ref", recipient.ref).field_unless_empty("meta", recipient.meta);
-  json.field("state", name_of(recipient.state)).field("class", name_of(recipient.mail_class));
+  json.field("state", name_of(recipient.state));
+  if (recipient.mail_class) json.field("class", name_of(*recipient.mail_class));
   json.field("attempts", recipient.attempts);
   time(json, "accepted_at", recipient.accepted_at);
   time(json, "next_attempt_at", recipient.next_attempt_at);
@@ -63,7 +61,8 @@ void recipient(JsonWriter& json, const RecipientInfo& recipient) {
   if (recipient.attempts > 0) {
     json.key("last_attempt").object().field("stage", postring::name_of(recipient.stage));
     if (recipient.reply.code != 0) json.field("code", recipient.reply.code);
-    json.field_unless_empty("enhanced_code", enhanced_text(recipient.reply.enhanced));
+    json.field_unless_empty("enhanced_code",
+                            mail::enhanced_text(mail::enhanced_of(recipient.reply)));
     json.field_unless_empty("text", recipient.reply.text);
     json.field_unless_empty("source", recipient.source).end();
   }

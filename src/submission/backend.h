@@ -258,7 +258,7 @@ struct RecipientInfo {
   BatchId batch = 0;
   std::string address, ref, meta;
   RecipientState state = RecipientState::waiting;
-  MailClass mail_class = MailClass::bulk;
+  std::optional<MailClass> mail_class;  // not set: not known any more
   uint32_t attempts = 0;
   WallTime accepted_at, next_attempt_at, expires_at, finished_at;  // not set: there is none
   Stage stage = Stage::queue;  // of the last attempt, where attempts > 0
@@ -364,11 +364,6 @@ constexpr const char* name_of(RecipientState state) {
   constexpr const char* kNames[] = {"waiting", "in_flight", "delivered",
                                     "bounced", "expired",   "cancelled"};
   return kNames[static_cast<uint8_t>(state)];
-}
-
-constexpr const char* name_of(MailClass mail_class) {
-  constexpr const char* kNames[] = {"transactional", "standard", "bulk"};
-  return kNames[static_cast<uint8_t>(mail_class)];
 }
 
 constexpr const char* name_of(CampaignCommand command) {

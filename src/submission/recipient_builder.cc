@@ -2,6 +2,7 @@
 
 #include "base/time_text.h"
 #include "mail/address.h"
+#include "mail/class_text.h"
 #include "mail/utf8.h"
 
 namespace postring::submission {
@@ -128,13 +129,8 @@ void RecipientBuilder::set_time(RecipientField field, std::string_view text, Wal
 }
 
 void RecipientBuilder::set_class(std::string_view text) {
-  for (auto known : {MailClass::transactional, MailClass::standard, MailClass::bulk}) {
-    if (text == name_of(known)) {
-      recipient_.mail_class = known;
-      return;
-    }
-  }
-  fail("class", "must be transactional, standard or bulk");
+  recipient_.mail_class = parse_class(text);
+  if (!recipient_.mail_class) fail("class", "must be transactional, standard or bulk");
 }
 
 const NewRecipient* RecipientBuilder::finish() {

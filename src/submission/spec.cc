@@ -5,6 +5,7 @@
 #include "base/base64.h"
 #include "base/time_text.h"
 #include "mail/address.h"
+#include "mail/class_text.h"
 #include "mail/content_source.h"
 #include "mail/values.h"
 #include "submission/json_body.h"
@@ -26,9 +27,7 @@ struct Sending {
 MailClass read_class(JsonObject& object, MailClass standard) {
   std::string text = object.text("class", 32);
   if (text.empty()) return standard;
-  for (auto known : {MailClass::transactional, MailClass::standard, MailClass::bulk}) {
-    if (text == name_of(known)) return known;
-  }
+  if (auto known = parse_class(text)) return *known;
   object.fail("class", "must be transactional, standard or bulk");
   return standard;
 }

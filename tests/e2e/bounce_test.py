@@ -42,6 +42,11 @@ def exactly_the_refused_bounce():
             event = bounced[address]
             equal((event["code"], event["enhanced"]), (550, "5.1.1"), f"{address}'s code")
             check("Nobody of that name" in event["reply"], f"{address}'s reply: {event}")
+        # What became of one is told as its event tells it.
+        address = min(refused["rcpt"])
+        [found] = campaign.api.call("GET", f"/v1/recipients/{address}")["recipients"]
+        equal((found["state"], found["class"], found["last_attempt"]["enhanced_code"]),
+              ("bounced", "bulk", "5.1.1"), f"what is known of {address}: {found}")
         for address in refused["body"]:
             equal(bounced[address]["code"], 554, f"{address}'s code")
         world.check_ledger([a for a in addresses_of(everybody) if a not in all_refused])

@@ -106,7 +106,8 @@ TEST_F(ErasuresTest, AnErasedEventNamesNobody) {
             R"({"id":"0000000000000007-2-bounced","type":"bounced",)"
             R"("queued":"2023-11-14T22:13:20.123Z","logged":"2023-11-14T22:13:20.123Z",)"
             R"("tenant":"acme","batch":"0000000000000006","recipient":"0000000000000007",)"
-            R"("erased":true,"attempt":2,"stage":"queue","code":550,"remote_host":"mx.test"})");
+            R"("erased":true,"class":"bulk","attempt":2,"stage":"queue","code":550,)"
+            R"("remote_host":"mx.test"})");
 }
 
 TEST_F(ErasuresTest, TheFileNamesTheAddressNoLongerThanTheSpool) {

@@ -21,6 +21,7 @@ queue::EventFacts delivered() {
   facts.recipient = make_recipient_id(1, 7);
   facts.ref = "customer-7";
   facts.address = "ann@example.com";
+  facts.mail_class = MailClass::standard;
   facts.attempt = 2;
   facts.stage = Stage::done;
   facts.reply = {250, {2, 0, 0}, "2.0.0 ok"};
@@ -38,7 +39,8 @@ TEST(Event, SaysEverythingThatIsKnown) {
             "\"queued\":\"2026-03-01T09:30:00.250Z\",\"logged\":\"2026-03-01T09:30:01.000Z\","
             "\"tenant\":\"acme\",\"campaign\":\"000000000000002a\",\"batch\":\"0001000000000003\","
             "\"recipient\":\"0001000000000007\",\"ref\":\"customer-7\","
-            "\"address\":\"ann@example.com\",\"attempt\":2,\"stage\":\"done\",\"code\":250,"
+            "\"address\":\"ann@example.com\",\"class\":\"standard\",\"attempt\":2,"
+            "\"stage\":\"done\",\"code\":250,"
             "\"enhanced\":\"2.0.0\",\"reply\":\"2.0.0 ok\",\"source\":\"a\","
             "\"remote_host\":\"mx.example.com\",\"remote_address\":\"192.0.2.1\",\"bytes\":5120,"
             "\"duration_ms\":120}");
@@ -55,7 +57,7 @@ TEST(Event, LeavesOutWhatIsNotThere) {
             "{\"id\":\"0000000000000001-0-expired\",\"type\":\"expired\","
             "\"queued\":\"1970-01-01T00:00:01.000Z\",\"logged\":\"1970-01-01T00:00:01.000Z\","
             "\"tenant\":\"t\",\"recipient\":\"0000000000000001\",\"address\":\"a@b.example\","
-            "\"attempt\":0,\"stage\":\"queue\"}");
+            "\"class\":\"bulk\",\"attempt\":0,\"stage\":\"queue\"}");
 }
 
 TEST(Event, CampaignComplete) {

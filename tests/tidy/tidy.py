@@ -28,7 +28,7 @@ MAY_INCLUDE = {
 
 # The whole process's names: every floor speaks of recipients and outcomes.
 PLAIN_NAMESPACE_FOLDERS = {"base", "io"}
-PLAIN_NAMESPACE_FILES = {"src/mail/ids.h", "src/mail/outcome.h"}
+PLAIN_NAMESPACE_FILES = {"src/mail/class_text.h", "src/mail/ids.h", "src/mail/outcome.h"}
 
 # What would leak past the seams. Everywhere in src/ but io/ (and cli/, whose commands are ordinary
 # programs that talk to a daemon and have no simulation).
