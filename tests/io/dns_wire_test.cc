@@ -1,8 +1,6 @@
 #include "io/dns_wire.h"
 
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,77 +10,23 @@
 #include <vector>
 
 #include "io/loop.h"
-#include "io/socket.h"
+#include "name_server.h"
 
 namespace postring {
 namespace {
 
-constexpr size_t kHeaderBytes = 12;
-constexpr size_t kOptBytes = 11;
-
-// A DNS server of one UDP socket, answered by hand: it gives each question back
-// with the rcode that `rcode` says.
-class FakeServer {
-public:
-  FakeServer() {
-    descriptor_ = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    sockaddr_storage any{};
-    uint32_t length = SocketAddress::parse("127.0.0.1:0")->to_system(any);
-    CHECK(bind(descriptor_, reinterpret_cast<sockaddr *>(&any), length) == 0);
-    address = local_address(descriptor_);
-  }
-  ~FakeServer() { close_descriptor(descriptor_); }
-
-  void answer_all() {
-    char bytes[2'048];
-    sockaddr_storage from{};
-    socklen_t length = sizeof(from);
-    for (;;) {
-      ssize_t size = recvfrom(descriptor_, bytes, sizeof(bytes), 0,
-                              reinterpret_cast<sockaddr *>(&from), &length);
-      if (size < static_cast<ssize_t>(kHeaderBytes))
-        return;
-      std::string question(bytes, static_cast<size_t>(size));
-      bool edns = question[11] == 1;
-      asked.push_back(edns);
-      if (silent)
-        continue;
-      question[2] = static_cast<char>(question[2] | 0x80);
-      question[3] = static_cast<char>(no_edns && edns ? 1 : rcode);
-      if (no_edns && edns) {
-        question[11] = 0;
-        question.resize(question.size() - kOptBytes);
-      }
-      sendto(descriptor_, question.data(), question.size(), 0,
-             reinterpret_cast<sockaddr *>(&from), length);
-    }
-  }
-
-  SocketAddress address;
-  bool silent = false;
-  bool no_edns = false;
-  int rcode = 0;
-  std::vector<bool> asked; // whether with EDNS
-
-private:
-  int descriptor_;
-};
-
 class DnsWireTest : public testing::Test {
-protected:
+ protected:
   void SetUp() override {
     auto ring = Ring::create();
     ASSERT_TRUE(ring) << ring.error().message;
     loop = std::make_unique<Loop>(std::move(*ring), 1);
-    open({.servers = {server.address},
-          .timeout = Duration::seconds(2),
-          .tries = 2});
+    open({.servers = {server.address}, .timeout = Duration::seconds(2), .tries = 2});
   }
   void TearDown() override {
     wire.reset();
     // The polls that were open end now.
-    while (loop->ring().in_flight() > 0)
-      turn();
+    while (loop->ring().in_flight() > 0) turn();
   }
   void open(DnsWireOptions options) {
     auto made = DnsWire::create(*loop, std::move(options));
@@ -91,25 +35,29 @@ protected:
   }
   void turn() {
     loop->turn(loop->now() + Duration::milliseconds(5));
-    server.answer_all();
+    answer_all();
+  }
+  void answer_all() {
+    while (server.take()) {
+    }
+    if (!silent) server.answer_all();
   }
   // The rcode of the answer, or 100 + the error.
-  int ask(const std::string &name) {
+  int ask(const std::string& name) {
     int got = -1;
     bool inside = true;
     wire->query(name, 15, [&](DnsWireAnswer answer, Instant) {
       EXPECT_FALSE(inside) << "no answer inside query()";
-      got =
-          answer ? (*answer)[3] & 0xf : 100 + static_cast<int>(answer.error());
+      got = answer ? (*answer)[3] & 0xf : 100 + static_cast<int>(answer.error());
     });
     inside = false;
-    while (got < 0)
-      turn();
+    while (got < 0) turn();
     return got;
   }
   static int error(DnsWireError error) { return 100 + static_cast<int>(error); }
 
-  FakeServer server;
+  NameServer server;
+  bool silent = false;
   std::unique_ptr<Loop> loop;
   std::unique_ptr<DnsWire> wire;
 };
@@ -124,25 +72,22 @@ TEST_F(DnsWireTest, AnswersComeAsTheyAre) {
 TEST_F(DnsWireTest, ManyAtOnce) {
   int answered = 0;
   for (int i = 0; i < 200; ++i) {
-    wire->query("d" + std::to_string(i) + ".com", 1,
-                [&](DnsWireAnswer answer, Instant) {
-                  EXPECT_TRUE(answer.has_value());
-                  ++answered;
-                });
+    wire->query("d" + std::to_string(i) + ".com", 1, [&](DnsWireAnswer answer, Instant) {
+      EXPECT_TRUE(answer.has_value());
+      ++answered;
+    });
   }
-  while (answered < 200)
-    turn();
+  while (answered < 200) turn();
 }
 
 TEST_F(DnsWireTest, ABurstGoesOutInPieces) {
   constexpr size_t kCount = 1'000;
   size_t answered = 0;
   for (size_t i = 0; i < kCount; ++i) {
-    wire->query("d" + std::to_string(i) + ".com", 1,
-                [&](DnsWireAnswer answer, Instant) {
-                  EXPECT_TRUE(answer.has_value());
-                  ++answered;
-                });
+    wire->query("d" + std::to_string(i) + ".com", 1, [&](DnsWireAnswer answer, Instant) {
+      EXPECT_TRUE(answer.has_value());
+      ++answered;
+    });
   }
   for (size_t before = 0; answered < kCount; before = server.asked.size()) {
     turn();
@@ -156,22 +101,19 @@ TEST_F(DnsWireTest, ABurstGoesOutInPieces) {
 TEST_F(DnsWireTest, ATurnEndsWhileAnswersKeepComing) {
   std::atomic<bool> over = false;
   std::thread answering([&] {
-    while (!over)
-      server.answer_all();
+    while (!over) answer_all();
   });
   size_t answered = 0;
   std::function<void()> again = [&] {
     std::string name = "d" + std::to_string(answered) + ".com";
     wire->query(name, 1, [&](DnsWireAnswer answer, Instant) {
-      if (over)
-        return;
+      if (over) return;
       EXPECT_TRUE(answer.has_value());
       ++answered;
       again();
     });
   };
-  for (int i = 0; i < 32; ++i)
-    again();
+  for (int i = 0; i < 32; ++i) again();
   size_t most = 0;
   while (answered < 2'000) {
     size_t before = answered;
@@ -192,17 +134,15 @@ TEST_F(DnsWireTest, FailuresAreNamed) {
 }
 
 TEST_F(DnsWireTest, SilenceTimesOut) {
-  server.silent = true;
-  open({.servers = {server.address},
-        .timeout = Duration::milliseconds(20),
-        .tries = 1});
+  silent = true;
+  open({.servers = {server.address}, .timeout = Duration::milliseconds(20), .tries = 1});
   EXPECT_EQ(ask("example.com"), error(DnsWireError::timeout));
 }
 
 TEST_F(DnsWireTest, AServerThatIsNotThereIsUnreachable) {
   SocketAddress gone;
   {
-    FakeServer other;
+    NameServer other;
     gone = other.address;
   }
   open({.servers = {gone}, .timeout = Duration::milliseconds(200), .tries = 1});
@@ -218,7 +158,7 @@ TEST_F(DnsWireTest, AServerWithoutEdnsIsAskedWithout) {
 }
 
 TEST_F(DnsWireTest, OpenQuestionsAreCancelledWhenItGoes) {
-  server.silent = true;
+  silent = true;
   int cancelled = 0;
   for (int i = 0; i < 3; ++i) {
     wire->query("x.com", 1, [&](DnsWireAnswer answer, Instant) {
@@ -236,14 +176,12 @@ TEST_F(DnsWireTest, AnAnswerMayAskAgain) {
   std::function<void()> next = [&] {
     wire->query("x.com", 1, [&](DnsWireAnswer answer, Instant) {
       EXPECT_TRUE(answer.has_value());
-      if (++depth < 20)
-        next();
+      if (++depth < 20) next();
     });
   };
   next();
-  while (depth < 20)
-    turn();
+  while (depth < 20) turn();
 }
 
-} // namespace
-} // namespace postring
+}  // namespace
+}  // namespace postring
