@@ -98,8 +98,7 @@ void ApiClient::attempt(std::shared_ptr<Request> request, std::function<void(con
     schedule_.after(Duration::milliseconds(random_.between(50, 3'000)),
                     [this, request, done] { attempt(request, done); });
   };
-  auto chance = static_cast<uint64_t>(faults_.options.client_loss);
-  bool loses = faults_.on && random_.chance(chance, 1'000);
+  bool loses = faults_.drawn(random_, faults_.options.client_loss, Fault::client_lost);
   auto exchange = std::make_shared<Exchange>(bytes_of(*request), loses, random_, judge);
   if (!net_.connect_to_process(where_, exchange)) return exchange->end({});
   schedule_.after(kPatience, [weak = std::weak_ptr<Exchange>(exchange)] {

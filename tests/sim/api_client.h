@@ -29,7 +29,7 @@ class ApiClient {
   };
 
   // `where` is the address or path of the daemon's listener.
-  ApiClient(Schedule& schedule, const Faults& faults, Net& net, std::string where, uint64_t seed)
+  ApiClient(Schedule& schedule, Faults& faults, Net& net, std::string where, uint64_t seed)
       : schedule_(schedule),
         faults_(faults),
         net_(net),
@@ -47,7 +47,7 @@ class ApiClient {
   std::string bytes_of(const Request& request) const;
 
   Schedule& schedule_;
-  const Faults& faults_;
+  Faults& faults_;
   Net& net_;
   std::string where_;
   std::string api_key_;

@@ -119,16 +119,18 @@ void Inode::end_sync(Sync sync, bool ok) {
   if (ok) durable_size_ = sync.size;
 }
 
-void Inode::cut_power(Random& random) {
+void Inode::cut_power(Random& random, Faults& faults) {
   for (auto& [page, dirty] : dirty_) {
     std::span<std::byte> now = page_at(page);
     switch (random.below(3)) {
       case 0:
         break;
       case 1:
+        faults.count(Fault::page_old);
         std::copy(dirty.durable.begin(), dirty.durable.end(), now.begin());
         break;
       default:
+        faults.count(Fault::page_torn);
         for (uint64_t at = 0; at < kPageBytes; at += kSectorBytes) {
           if (random.chance(1, 2)) std::memcpy(&now[at], &dirty.durable[at], kSectorBytes);
         }
@@ -136,6 +138,7 @@ void Inode::cut_power(Random& random) {
   }
   dirty_.clear();
   if (size_ != durable_size_ && random.chance(1, 2)) {
+    faults.count(Fault::size_old);
     reserve(durable_size_);
     size_ = durable_size_;
   }
@@ -247,7 +250,7 @@ bool Disk::allocate(Inode& inode, uint64_t end) {
 
 // ---- the power goes ----------------------------------------------------------------------------
 
-void Disk::cut_power(Random& random) {
+void Disk::cut_power(Random& random, Faults& faults) {
   // The names of each folder end at some change of it.
   std::map<std::string, size_t> count, kept;
   for (const Change& change : changes_) ++count[change.folder];
@@ -255,12 +258,13 @@ void Disk::cut_power(Random& random) {
   for (size_t i = changes_.size(); i-- > 0;) {
     Change& change = changes_[i];
     if (count[change.folder]-- <= kept[change.folder]) continue;
+    faults.count(Fault::name_undone);
     if (!change.to.empty()) files_.erase(change.to);
     if (change.before != nullptr) files_[change.to] = change.before;
     if (!change.from.empty()) files_[change.from] = change.moved;
   }
   changes_.clear();
-  for (auto& [path, inode] : files_) inode->cut_power(random);
+  for (auto& [path, inode] : files_) inode->cut_power(random, faults);
 }
 
 }  // namespace postring::sim

@@ -21,6 +21,7 @@
 
 #include "base/random.h"
 #include "base/result.h"
+#include "sim/faults.h"
 
 namespace postring::sim {
 
@@ -63,7 +64,7 @@ class Inode {
   void end_sync(Sync sync, bool ok);
   void sync_now() { end_sync(begin_sync(0, 0), true); }
 
-  void cut_power(Random& random);
+  void cut_power(Random& random, Faults& faults);
   size_t dirty_pages() const { return dirty_.size(); }
 
  private:
@@ -112,7 +113,7 @@ class Disk {
   // Makes room for the file up to `end`; false: the disk is full.
   bool allocate(Inode& inode, uint64_t end);
 
-  void cut_power(Random& random);
+  void cut_power(Random& random, Faults& faults);
   const std::map<std::string, InodePtr>& files() const { return files_; }
 
  private:

@@ -58,13 +58,14 @@ uint32_t Machine::connections_to(const IpAddress& ip) const {
 
 void Machine::file_operation() {
   if (end_in_operations == 0 || --end_in_operations > 0) return;
+  faults.count(Fault::in_file_operation);
   freeze_disk(end_with_power);
 }
 
 void Machine::freeze_disk(bool power_cut) {
   if (frozen != nullptr) return;
   frozen = disk->clone();
-  if (power_cut) frozen->cut_power(random);
+  if (power_cut) frozen->cut_power(random, faults);
 }
 
 void Machine::end_process(bool power_cut) {

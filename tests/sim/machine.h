@@ -18,8 +18,8 @@
 #include "base/random.h"
 #include "io/signals.h"
 #include "sim/disk.h"
+#include "sim/faults.h"
 #include "sim/net.h"
-#include "sim/options.h"
 #include "sim/schedule.h"
 
 namespace postring::sim {
@@ -62,9 +62,8 @@ struct Machine {
   uint32_t connections_to(const IpAddress& ip) const;
 
   // With `chance` of 1,000, while there are faults.
-  bool fault(int64_t chance) {
-    return faults.on && random.chance(static_cast<uint64_t>(chance), 1'000);
-  }
+  bool fault(int64_t chance) { return faults.drawn(random, chance); }
+  bool fault(int64_t chance, Fault kind) { return faults.drawn(random, chance, kind); }
   Duration up_to(int64_t us_max) { return Duration::microseconds(random.between(1, us_max)); }
 
   // Called by every file operation that changes something.

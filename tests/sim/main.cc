@@ -6,13 +6,10 @@
 //
 // Without a seed, seed 1. A commit hash is a seed. First come the seed and every drawn option, last
 // the verdict, the unseed and the hash of all that happened, and what a second cost. --again runs
-// each seed twice and compares. Of several seeds each runs in a process of its own, and only those
-// that fail say more than a line.
+// each seed twice and compares. Of several seeds each runs in a process of its own and says a line;
+// after them comes what they came to: faults by kind, and the failures with their seeds.
 //
 // Exit: 0 all good, 127 a crash of ours, 128 it did not drain, 129 a law was broken.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -26,19 +23,11 @@
 
 #include "base/hash.h"
 #include "sim/canaries.h"
-#include "sim/world.h"
+#include "sim/run.h"
+#include "sim/summary.h"
 
 namespace postring::sim {
 namespace {
-
-constexpr int kCrash = 127, kLiveness = 128, kCorrectness = 129;
-
-struct Run {
-  uint64_t seed = 1;
-  Mode mode = Mode::swarm;
-  std::string scenario;  // its name
-  std::vector<std::string> settings;
-};
 
 struct Flags {
   std::vector<uint64_t> seeds;
@@ -116,117 +105,15 @@ std::vector<std::string> files_of(const std::string& scenario) {
   return files;
 }
 
-// The results of a run, as its parent reads them.
-struct Result {
-  Verdict::Kind kind;
-  uint64_t unseed, hash, steps, recipients, deliveries, duplicates, kills, power_cuts;
-  int64_t simulated_us;
-  int64_t real_us;
-  char what[2'000];
-};
-
-Result result_of(const Run& run, bool loud) {
-  Options options = draw_options(run.seed, run.mode);
-  for (const std::string& setting : run.settings) {
-    if (!set_option(options, setting)) {
-      std::fprintf(stderr, "simulate: no such option: %s\n", setting.c_str());
-      std::exit(2);
-    }
-  }
-  if (!plant(options.plant)) {
-    std::fprintf(stderr, "simulate: only simulate_canaries carries plant %ld\n", options.plant);
-    std::exit(2);
-  }
-  if (loud) {
-    std::printf("seed %lu\n%s", run.seed, text_of(options).c_str());
-    std::fflush(stdout);
-  }
-  auto begun = std::chrono::steady_clock::now();
-  World::Say say;
-  if (loud) say = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
-  Result result{};
-  {
-    World world(run.seed, options, std::move(say));
-    Verdict v = world.run();
-    result = {v.kind,       v.unseed,     v.hash,  v.steps,      v.recipients,   v.deliveries,
-              v.duplicates, v.kills, v.power_cuts, v.simulated.us, 0,          {}};
-    std::snprintf(result.what, sizeof(result.what), "%s", v.what.c_str());
-  }
-  result.real_us = std::chrono::duration_cast<std::chrono::microseconds>(
-                       std::chrono::steady_clock::now() - begun)
-                       .count();
-  return result;
-}
-
-int exit_code(const Result& result) {
-  if (result.kind == Verdict::Kind::liveness) return kLiveness;
-  return result.kind == Verdict::Kind::correctness ? kCorrectness : 0;
-}
-
-// In a process of its own: a check that fails there ends only that run.
-std::optional<Result> result_apart(const Run& run) {
-  int ends[2];
-  if (pipe(ends) != 0) std::exit(2);
-  std::fflush(stdout);
-  pid_t child = fork();
-  if (child == 0) {
-    close(ends[0]);
-    Result result = result_of(run, false);
-    bool whole = write(ends[1], &result, sizeof(result)) == sizeof(result);
-    _exit(whole ? 0 : 2);
-  }
-  close(ends[1]);
-  Result result{};
-  bool whole = read(ends[0], &result, sizeof(result)) == sizeof(result);
-  close(ends[0]);
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (!whole || status != 0) return std::nullopt;
-  return result;
-}
-
-struct Sums {
-  uint64_t seeds = 0, failures = 0, recipients = 0, duplicates = 0, kills = 0, power_cuts = 0;
-  int64_t simulated_us = 0, real_us = 0;
-};
-
-std::string name_of(const Run& run) {
-  return run.scenario.empty() ? "seed " + std::to_string(run.seed) : run.scenario;
-}
-
-void report(const Run& run, const Result& result, Sums& sums) {
-  static constexpr const char* kWords[] = {"ok", "not ok", "not ok"};
-  static constexpr const char* kWhy[] = {"", "LIVENESS: ", "CORRECTNESS: "};
-  auto kind = static_cast<size_t>(result.kind);
-  std::printf("%s %s: %s%s unseed %016lx hash %016lx %lu recipients %lu delivered %lu twice "
-              "%lu kills %lu power cuts, %ld s in %ld ms\n",
-              kWords[kind], name_of(run).c_str(), kWhy[kind], result.what, result.unseed,
-              result.hash, result.recipients, result.deliveries, result.duplicates, result.kills,
-              result.power_cuts, result.simulated_us / 1'000'000, result.real_us / 1'000);
-  sums.recipients += result.recipients;
-  sums.duplicates += result.duplicates;
-  sums.kills += result.kills;
-  sums.power_cuts += result.power_cuts;
-  sums.simulated_us += result.simulated_us;
-  sums.real_us += result.real_us;
-}
-
-int run_one(const Run& run, bool apart, bool again, Sums& sums) {
-  ++sums.seeds;
-  std::optional<Result> result = apart ? result_apart(run) : result_of(run, true);
-  if (!result) {
-    std::printf("not ok %s: CRASH\n", name_of(run).c_str());
-    return kCrash;
-  }
-  report(run, *result, sums);
-  if (again) {
+void run_one(const Run& run, bool apart, bool again, Summary& summary) {
+  std::optional<Result> result = apart ? result_apart(run) : result_aloud(run);
+  summary.add(run, result);
+  if (again && result) {
     std::optional<Result> second = result_apart(run);
-    if (!second || second->hash != result->hash || second->unseed != result->unseed) {
-      std::printf("not ok %s: a second run differs\n", name_of(run).c_str());
-      return kCorrectness;
-    }
+    bool same = second && second->hash == result->hash && second->unseed == result->unseed;
+    if (!same) summary.differs(run);
   }
-  return exit_code(*result);
+  std::fflush(stdout);
 }
 
 int run_all(const Flags& flags) {
@@ -247,27 +134,15 @@ int run_all(const Flags& flags) {
   for (uint64_t i = 0; i < count; ++i) {
     runs.push_back({flags.from + i, flags.mode, "", flags.settings});
   }
-  Sums sums;
-  int worst = 0;
-  auto judge = [&](const Run& run, bool apart) {
-    int code = run_one(run, apart, flags.again, sums);
-    if (code != 0) ++sums.failures;
-    if (worst == 0) worst = code;
-    std::fflush(stdout);
-  };
-  bool apart = !flags.full && (runs.size() > 1 || flags.for_s > 0);
-  for (const Run& run : runs) judge(run, apart);
+  Summary summary;
+  bool several = runs.size() > 1 || flags.for_s > 0;
+  for (const Run& run : runs) run_one(run, several && !flags.full, flags.again, summary);
   auto end = std::chrono::steady_clock::now() + std::chrono::seconds(flags.for_s);
   for (uint64_t seed = flags.from; std::chrono::steady_clock::now() < end; ++seed) {
-    judge({seed, flags.mode, "", flags.settings}, true);
+    run_one({seed, flags.mode, "", flags.settings}, true, flags.again, summary);
   }
-  int64_t real_us = sums.real_us + 1;
-  std::printf("%lu runs, %lu failures, %lu recipients, %lu twice with an excuse, %lu kills, %lu "
-              "power cuts; %ld simulated seconds a second, %ld recipients a second\n",
-              sums.seeds, sums.failures, sums.recipients, sums.duplicates, sums.kills,
-              sums.power_cuts, sums.simulated_us / real_us,
-              static_cast<int64_t>(sums.recipients) * 1'000'000 / real_us);
-  return worst;
+  if (several) summary.print();
+  return summary.exit_status();
 }
 
 // What must be found, within so many seeds; the same seed without it passes.

@@ -27,8 +27,8 @@ Instant Stream::arrival(Instant& last) {
 void Stream::say(std::string bytes) {
   if (lost() || finished_ || bytes.empty()) return;
   said_ += bytes.size();
-  bool pieces = faults_.on && bytes.size() < 400 &&
-                random_.chance(static_cast<uint64_t>(faults_.options.pieces), 1'000);
+  bool pieces = bytes.size() < 400 &&
+                faults_.drawn(random_, faults_.options.pieces, Fault::bytewise);
   size_t step = pieces ? 1 : bytes.size();
   for (size_t at = 0; at < bytes.size(); at += step) {
     Instant when = arrival(to_process_);
@@ -142,11 +142,8 @@ StreamPtr Net::make_stream(std::shared_ptr<Actor> actor) {
 void Net::connect(const SocketAddress& to, std::function<void(Opened)> done) {
   auto host = hosts_.find(to.ip);
   const Options& o = faults_.options;
-  if (host == hosts_.end() ||
-      (faults_.on && random_.chance(static_cast<uint64_t>(o.unreachable), 1'000))) {
-    return;
-  }
-  bool refused = faults_.on && random_.chance(static_cast<uint64_t>(o.refuse), 1'000);
+  if (host == hosts_.end() || faults_.drawn(random_, o.unreachable, Fault::unreachable)) return;
+  bool refused = faults_.drawn(random_, o.refuse, Fault::refused);
   schedule_.after(latency(), [this, to, refused, &host = host->second, done = std::move(done)] {
     std::shared_ptr<Actor> actor = refused ? nullptr : host();
     if (actor == nullptr) return done({nullptr, ECONNREFUSED});

@@ -18,7 +18,7 @@
 
 #include "base/random.h"
 #include "io/socket_address.h"
-#include "sim/options.h"
+#include "sim/faults.h"
 #include "sim/schedule.h"
 
 namespace postring::sim {
@@ -36,14 +36,9 @@ class Actor {
   virtual void on_end(Stream& stream, bool reset) = 0;
 };
 
-struct Faults {
-  Options options;
-  bool on = true;
-};
-
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
-  Stream(Schedule& schedule, const Faults& faults, uint64_t seed, std::shared_ptr<Actor> actor)
+  Stream(Schedule& schedule, Faults& faults, uint64_t seed, std::shared_ptr<Actor> actor)
       : schedule_(schedule), faults_(faults), random_(seed), actor_(std::move(actor)) {}
 
   // ---- the actor's end
@@ -75,7 +70,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void wake_writer();
 
   Schedule& schedule_;
-  const Faults& faults_;
+  Faults& faults_;
   Random random_;
   std::shared_ptr<Actor> actor_;
   std::string inbox_;
@@ -97,7 +92,7 @@ struct Listener {
 
 class Net {
  public:
-  Net(Schedule& schedule, const Faults& faults, uint64_t seed)
+  Net(Schedule& schedule, Faults& faults, uint64_t seed)
       : schedule_(schedule), faults_(faults), random_(seed) {}
 
   // Who answers at the address; nothing: refuses.
@@ -124,7 +119,7 @@ class Net {
   Duration latency();
 
   Schedule& schedule_;
-  const Faults& faults_;
+  Faults& faults_;
   Random random_;
   std::map<IpAddress, Host> hosts_;
   std::vector<std::shared_ptr<Listener>> listeners_;

@@ -90,6 +90,7 @@ void Node::turn(size_t index) {
   const Options& o = machine_.faults.options;
   Duration cost = machine_.up_to(o.turn_us_max);
   if (machine_.faults.on && machine_.random.chance(static_cast<uint64_t>(o.stall), 100'000)) {
+    machine_.faults.count(Fault::stalled);
     cost = machine_.up_to(o.stall_us_max);
   }
   seat.busy_until = now + cost;

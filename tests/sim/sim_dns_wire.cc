@@ -32,6 +32,7 @@ class SimDnsWire final : public DnsWire {
     const Options& o = m.faults.options;
     bool fails = m.fault(o.dns_failure);
     bool silent = fails && m.random.chance(1, 2);
+    if (fails) m.faults.count(silent ? Fault::dns_timeout : Fault::dns_server_failure);
     Duration wait = silent ? options_.timeout * options_.tries : m.up_to(o.dns_us_max);
     m.schedule.after(wait, [this, question, name, type, fails, silent] {
       if (question->wire == nullptr) return;

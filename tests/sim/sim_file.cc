@@ -31,6 +31,12 @@ InodePtr inode_of(int file) {
   return open->inode;
 }
 
+bool has_space(sim::Inode& inode, uint64_t size) {
+  bool has = disk().allocate(inode, size);
+  if (!has) machine().faults.count(sim::Fault::no_space);
+  return has;
+}
+
 std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
 }  // namespace
@@ -59,7 +65,7 @@ Result<void, int> resize_file(int file, uint64_t size) {
 Result<void, int> preallocate_file(int file, uint64_t size) {
   machine().file_operation();
   InodePtr inode = inode_of(file);
-  if (!disk().allocate(*inode, size)) return std::unexpected(ENOSPC);
+  if (!has_space(*inode, size)) return std::unexpected(ENOSPC);
   inode->zero_fill(size);
   return {};
 }
@@ -67,7 +73,7 @@ Result<void, int> preallocate_file(int file, uint64_t size) {
 Result<void, int> reserve_file(int file, uint64_t size) {
   machine().file_operation();
   InodePtr inode = inode_of(file);
-  if (!disk().allocate(*inode, size)) return std::unexpected(ENOSPC);
+  if (!has_space(*inode, size)) return std::unexpected(ENOSPC);
   if (inode->size() < size) inode->resize(size);
   return {};
 }
@@ -118,7 +124,7 @@ Result<void, int> write_whole_file(const std::string& path, std::string_view byt
   }
   inode->resize(0);
   machine().file_operation();
-  if (!disk().allocate(*inode, bytes.size())) return std::unexpected(ENOSPC);
+  if (!has_space(*inode, bytes.size())) return std::unexpected(ENOSPC);
   inode->write(std::as_bytes(std::span(bytes)), 0);
   machine().file_operation();
   inode->sync_now();

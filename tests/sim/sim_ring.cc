@@ -33,7 +33,7 @@ void SimRing::start(Completion& completion, std::function<void(OperationPtr)> be
     if (!operation->ended) begin(operation);
   });
   CHECK(operations_.size() <= kRingOperationsMax);
-  if (machine_.fault(machine_.faults.options.early_submit)) hand_over();
+  if (machine_.fault(machine_.faults.options.early_submit, Fault::submission_full)) hand_over();
 }
 
 void SimRing::hand_over() {
@@ -63,8 +63,8 @@ void SimRing::post(Job job) {
   if (on_ready) on_ready();
 }
 
-size_t SimRing::shortened(size_t size, int64_t chance) {
-  if (size < 2 || !machine_.fault(chance)) return size;
+size_t SimRing::shortened(size_t size, int64_t chance, Fault fault) {
+  if (size < 2 || !machine_.fault(chance, fault)) return size;
   return 1 + machine_.random.below(size - 1);
 }
 
@@ -128,7 +128,7 @@ void SimRing::begin_receive(const OperationPtr& operation, int socket,
     if (operation->ended || !stream->readable()) return;
     if (stream->reset()) return end(operation, -ECONNRESET);
     size_t count = stream->take(buffer.first(
-        shortened(buffer.size(), machine_.faults.options.short_send)));
+        shortened(buffer.size(), machine_.faults.options.short_send, Fault::short_receive)));
     end(operation, static_cast<int32_t>(count));
   };
   if (stream->readable()) return take();
@@ -160,9 +160,11 @@ void SimRing::begin_send(const OperationPtr& operation, int socket,
     for (const iovec& piece : pieces) {
       bytes.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
     }
-    bytes.resize(shortened(std::min(room, bytes.size()), machine_.faults.options.short_send));
+    bytes.resize(shortened(std::min(room, bytes.size()), machine_.faults.options.short_send,
+                           Fault::short_send));
     if (machine_.faults.options.plant == kFlippedByte && machine_.random.chance(1, 100)) {
       bytes[machine_.random.below(bytes.size())] ^= 1;
+      machine_.faults.count(Fault::bit_flipped);
     }
     int32_t count = static_cast<int32_t>(bytes.size());
     stream->send(std::move(bytes));
@@ -186,7 +188,7 @@ void SimRing::read(Completion& completion, int file, std::span<std::byte> buffer
     auto* open = machine_.find<OpenFile>(file);
     if (open == nullptr) return end(operation, -EBADF);
     const Options& o = machine_.faults.options;
-    auto part = buffer.first(shortened(buffer.size(), o.short_io));
+    auto part = buffer.first(shortened(buffer.size(), o.short_io, Fault::short_io));
     end_after(machine_.up_to(o.io_us_max), operation, [inode = open->inode, part, offset] {
       return static_cast<int32_t>(inode->read(part, offset));
     });
@@ -210,9 +212,12 @@ void SimRing::begin_write(const OperationPtr& operation, int file,
   auto* open = machine_.find<OpenFile>(file);
   if (open == nullptr) return fail(-EBADF);
   const Options& o = machine_.faults.options;
-  auto part = bytes.first(shortened(bytes.size(), o.short_io));
+  auto part = bytes.first(shortened(bytes.size(), o.short_io, Fault::short_io));
   InodePtr inode = open->inode;
-  if (!machine_.disk->allocate(*inode, offset + part.size())) return fail(-ENOSPC);
+  if (!machine_.disk->allocate(*inode, offset + part.size())) {
+    machine_.faults.count(Fault::no_space);
+    return fail(-ENOSPC);
+  }
   bool lost = o.plant == kLostWrite && machine_.random.chance(1, 50);
   operation->effect = [inode, part, offset, lost] {
     if (!lost) inode->write(part, offset);
@@ -261,6 +266,7 @@ void SimRing::begin_sync(const OperationPtr& operation, int file, uint64_t offse
     bool fails = machine_.faults.on && machine_.sync_failures_left > 0 &&
                  machine_.random.chance(1, 50);
     if (fails) {
+      machine_.faults.count(Fault::sync_failed);
       --machine_.sync_failures_left;
       machine_.sync_failed_at = std::min(machine_.sync_failed_at, machine_.schedule.now());
     }
@@ -274,9 +280,15 @@ void SimRing::cancel(Completion& completion) {
   if (found == operations_.end()) return;
   queued_.push_back([this, operation = found->second] {
     // What is under way at the disk cannot be called back.
-    if (operation->effect) return;
+    if (operation->effect) return machine_.faults.count(Fault::cancelled_too_late);
     Duration wait = Duration::microseconds(machine_.random.between(0, 50));
-    end_after(wait, operation, [] { return -ECANCELED; });
+    // An operation that has ended may be all that is left of its ring.
+    machine_.schedule.after(wait, [this, operation, faults = &machine_.faults] {
+      if (operation->ended) return faults->count(Fault::cancelled_too_late);
+      if (abandoned_) return;
+      faults->count(Fault::cancelled);
+      end(operation, -ECANCELED);
+    });
   });
 }
 
@@ -306,7 +318,10 @@ void SimRing::wake() {
 void SimRing::abandon() {
   if (machine_.frozen == nullptr) {
     for (const OperationPtr& operation : writes_) {
-      if (!operation->ended && machine_.random.chance(1, 2)) operation->effect();
+      if (operation->ended) continue;
+      bool kept = machine_.random.chance(1, 2);
+      machine_.faults.count(kept ? Fault::write_kept : Fault::write_lost);
+      if (kept) operation->effect();
     }
   }
   abandoned_ = true;

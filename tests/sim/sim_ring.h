@@ -80,7 +80,7 @@ class SimRing final : public Ring {
   void begin_write(const OperationPtr& operation, int file, std::span<const std::byte> bytes,
                    uint64_t offset, std::function<void(bool)> done);
   void begin_sync(const OperationPtr& operation, int file, uint64_t offset, uint64_t length);
-  size_t shortened(size_t size, int64_t chance);
+  size_t shortened(size_t size, int64_t chance, Fault fault);
 
   Machine& machine_;
   std::vector<std::function<void()>> queued_;

@@ -7,7 +7,7 @@
 
 namespace postring::sim {
 
-SmtpHost::SmtpHost(Schedule& schedule, const Faults& faults, Ledger& ledger, std::string name,
+SmtpHost::SmtpHost(Schedule& schedule, Faults& faults, Ledger& ledger, std::string name,
                    uint64_t seed)
     : schedule_(schedule),
       faults_(faults),

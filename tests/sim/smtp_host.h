@@ -21,7 +21,7 @@ namespace postring::sim {
 
 class SmtpHost {
  public:
-  SmtpHost(Schedule& schedule, const Faults& faults, Ledger& ledger, std::string name,
+  SmtpHost(Schedule& schedule, Faults& faults, Ledger& ledger, std::string name,
            uint64_t seed);
 
   // A session for a connection, or nothing: refused.
@@ -39,7 +39,7 @@ class SmtpHost {
   bool of_people(std::string_view address, std::string_view what, int64_t chance) const;
 
   Schedule& schedule_;
-  const Faults& faults_;
+  Faults& faults_;
   Ledger& ledger_;
   std::string name_;
   Random random_;

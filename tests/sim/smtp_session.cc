@@ -18,6 +18,14 @@ std::string upper(std::string_view text) {
   return out;
 }
 
+Step step_of(std::string_view line) {
+  if (line.starts_with("EHLO ") || line.starts_with("HELO ")) return Step::ehlo;
+  if (line.starts_with("MAIL ")) return Step::mail;
+  if (line.starts_with("RCPT ")) return Step::rcpt;
+  if (line == "RSET" || line == "NOOP") return Step::rset;
+  return line == "QUIT" ? Step::quit : Step::data;
+}
+
 // "<a@b> SIZE=3" after "MAIL FROM:"; nothing where it is no path.
 bool split_path(std::string_view text, std::string& path, std::string& parameters) {
   if (!text.starts_with('<')) return false;
@@ -58,15 +66,12 @@ void SmtpSession::trace(std::string_view line) const {
   host_.ledger_.on_note(host_.name_ + " " + std::to_string(number_) + ": " + std::string(line));
 }
 
-bool SmtpSession::drawn(int64_t chance) {
-  return host_.faults_.on && host_.random_.chance(static_cast<uint64_t>(chance), 1'000);
-}
-
 void SmtpSession::on_open(Stream& stream) {
   stream_ = stream.shared_from_this();
   const Options& o = host_.faults_.options;
   if (lose(o.smtp_drop_early / 2)) return;
   if (o.smtp_connections > 0 && host_.connections_ > static_cast<size_t>(o.smtp_connections)) {
+    count(HostFault::too_many);
     return reply("421 4.7.0 too many connections\r\n", true);
   }
   reply("220 " + host_.name_ + " ESMTP\r\n");
@@ -99,12 +104,15 @@ void SmtpSession::close_now(bool reset) {
 // The connection goes instead of a reply.
 bool SmtpSession::lose(int64_t chance) {
   if (!drawn(chance)) return false;
-  close_now(host_.random_.chance(1, 2));
+  bool reset = host_.random_.chance(1, 2);
+  count(reset ? HostFault::reset : HostFault::close);
+  close_now(reset);
   return true;
 }
 
 void SmtpSession::multiline(std::string& text) {
   if (!drawn(host_.faults_.options.smtp_multiline) || text.find("\r\n") != text.size() - 2) return;
+  count(HostFault::multiline);
   text = text.substr(0, 3) + "-and more than one line\r\n" + text;
 }
 
@@ -113,7 +121,10 @@ void SmtpSession::reply(std::string text, bool close) {
   multiline(text);
   replying_ = true;
   Duration wait = Duration::microseconds(host_.random_.between(1, o.smtp_us_max));
-  if (drawn(o.smtp_tarpit)) wait = Duration::seconds(host_.random_.between(1, 60));
+  if (drawn(o.smtp_tarpit)) {
+    count(HostFault::tarpit);
+    wait = Duration::seconds(host_.random_.between(1, 60));
+  }
   host_.schedule_.after(wait, [self = shared_from_this(), text = std::move(text), close]() mutable {
     if (self->closed_) return;
     self->replying_ = false;
@@ -167,11 +178,15 @@ void SmtpSession::command(std::string_view line) {
     broke("before EHLO: " + std::string(line));
   }
   bool chunk = line.starts_with("BDAT ");
+  step_ = step_of(line);
   if (!host_.pipelining_ && !inbox_.empty() && !chunk) broke("ahead of the reply: " + inbox_);
   const Options& o = host_.faults_.options;
   if (lose(state_ == State::fresh ? o.smtp_drop_early / 2 : o.smtp_drop)) return;
   // Content follows a chunk's command: that is read first.
-  if (!chunk && drawn(o.smtp_421)) return reply("421 4.3.2 going down\r\n", true);
+  if (!chunk && drawn(o.smtp_421)) {
+    count(HostFault::closing_421);
+    return reply("421 4.3.2 going down\r\n", true);
+  }
   if (line.starts_with("EHLO ") || line.starts_with("HELO ")) return ehlo(line);
   if (line.starts_with("MAIL FROM:")) return mail(line.substr(10));
   if (line.starts_with("RCPT TO:")) return rcpt(line.substr(8));
@@ -230,13 +245,18 @@ void SmtpSession::rcpt(std::string_view rest) {
   refused_ = true;
   host_.ledger_.mail(address, mail_sent_);
   if (host_.of_people(address, "unknown", o.smtp_unknown)) {
+    count(HostFault::unknown);
     return reply("550 5.1.1 no such user here\r\n");
   }
   bool grey = host_.faults_.on && host_.of_people(address, "grey", o.smtp_greylist);
   if (grey && host_.greylisted_.insert(address).second) {
+    count(HostFault::greylisted);
     return reply("451 4.7.1 try again later\r\n");
   }
-  if (drawn(o.smtp_defer)) return reply("452 4.2.2 mailbox full\r\n");
+  if (drawn(o.smtp_defer)) {
+    count(HostFault::deferred);
+    return reply("452 4.2.2 mailbox full\r\n");
+  }
   refused_ = false;
   recipients_.push_back(address);
   state_ = State::rcpt;
@@ -299,6 +319,7 @@ bool SmtpSession::read_data() {
 }
 
 void SmtpSession::take_content(std::string content, bool dotted) {
+  step_ = Step::dot;
   content_.clear();
   for (size_t at = 0; at < content.size();) {
     size_t end = content.find("\r\n", at);
@@ -349,11 +370,18 @@ std::string SmtpSession::judge_content() {
       broke("a content without its dot for " + address);
     }
     if (host_.of_people(address, "content", o.smtp_refuse_content)) {
+      count(HostFault::unwanted);
       return "554 5.7.1 not wanted here\r\n";
     }
   }
-  if (drawn(o.smtp_defer)) return "451 4.3.0 later\r\n";
-  if (drawn(o.smtp_421)) return "421 4.3.2 going down\r\n";
+  if (drawn(o.smtp_defer)) {
+    count(HostFault::deferred);
+    return "451 4.3.0 later\r\n";
+  }
+  if (drawn(o.smtp_421)) {
+    count(HostFault::closing_421);
+    return "421 4.3.2 going down\r\n";
+  }
   return "250 2.0.0 taken\r\n";
 }
 

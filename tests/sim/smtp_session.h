@@ -48,7 +48,8 @@ class SmtpSession final : public Actor, public std::enable_shared_from_this<Smtp
   void multiline(std::string& text);
   bool lose(int64_t chance);
   void close_now(bool reset);
-  bool drawn(int64_t chance);
+  bool drawn(int64_t chance) { return host_.faults_.drawn(host_.random_, chance); }
+  void count(HostFault fault) { host_.faults_.count(fault, step_); }
   // The client broke the protocol.
   void broke(const std::string& what);
   void trace(std::string_view line) const;
@@ -57,6 +58,7 @@ class SmtpSession final : public Actor, public std::enable_shared_from_this<Smtp
   uint64_t number_;  // of the host's connections
   StreamPtr stream_;
   State state_ = State::fresh;
+  Step step_ = Step::greeting;  // what is answered now, or was answered last
   std::string inbox_;
   uint64_t arrived_ = 0;  // bytes
   // Up to which byte, and when they were handed over.

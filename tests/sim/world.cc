@@ -67,11 +67,18 @@ void World::make_hosts() {
         domain.kind = static_cast<DomainKind>(random_.below(4));
       }
     }
+    count_domain(domain.kind);
     hosts_.push_back(std::make_unique<SmtpHost>(schedule_, faults_, ledger_, "mx." + domain.name,
                                                 random_.next()));
     net_.add_host(domain.host, [host = hosts_.back().get()] { return host->accept(); });
     dns_.add(std::move(domain));
   }
+}
+
+void World::count_domain(DomainKind kind) {
+  if (kind == DomainKind::null_mx) faults_.count(Fault::domain_null_mx);
+  if (kind == DomainKind::missing) faults_.count(Fault::domain_missing);
+  if (kind == DomainKind::dead_first) faults_.count(Fault::domain_dead_first);
 }
 
 void World::make_clients() {
@@ -144,6 +151,7 @@ void World::plan_faults() {
     schedule_.after(some_time(), [this, lasts = some_time()] {
       if (healed_) return;
       say("world: the disk fills");
+      faults_.count(Fault::disk_filled);
       machine_.disk->set_capacity(0);
       ledger_.disk_full(true);
       schedule_.after(lasts, [this] {
@@ -169,6 +177,7 @@ void World::start_node() {
   stopping_ = false;
   const Options& o = faults_.options;
   auto workers = static_cast<size_t>(starts_.size() % 2 == 0 ? o.workers : o.workers_later);
+  if (!starts_.empty() && o.workers != o.workers_later) faults_.count(Fault::other_workers);
   node_ = std::make_unique<Node>(machine_, config(), workers, [this](std::string_view line) {
     if (say_) say_(std::string(line.substr(0, line.size() - 1)));
   });
@@ -177,7 +186,9 @@ void World::start_node() {
   ledger_.process_started();
   bool started = node_->start();
   if (machine_.frozen != nullptr) {
+    faults_.count(Fault::in_recovery);
     if (started) return kill_node(machine_.end_with_power);
+    faults_.count(machine_.end_with_power ? Fault::power_cut : Fault::killed);
     machine_.end_process(machine_.end_with_power);
     return restart_after(Duration::seconds(1));
   }
@@ -199,7 +210,7 @@ void World::restart_after(Duration wait) {
 void World::kill_node(bool power_cut) {
   if (node_ == nullptr || !node_->runs()) return;
   say(power_cut ? "world: the power goes" : "world: the process is killed");
-  (power_cut ? power_cuts_ : kills_) += 1;
+  faults_.count(power_cut ? Fault::power_cut : Fault::killed);
   const Options& o = faults_.options;
   // What was not written, or not synced, at this moment (README.md of this folder).
   Duration window = Duration::milliseconds(50) + Duration::microseconds(2 * o.stall_us_max);
@@ -217,7 +228,7 @@ void World::kill_node(bool power_cut) {
 void World::stop_node() {
   if (node_ == nullptr || !node_->runs() || stopping_) return;
   say("world: SIGTERM");
-  ++stops_;
+  if (!rests_) faults_.count(Fault::stopped);
   stopping_ = true;
   node_->ask_to_stop();
 }
@@ -340,10 +351,8 @@ void World::settle(Verdict& verdict) {
   verdict.duplicates = ledger_.duplicates();
   verdict.events = ledger_.events();
   verdict.retries = operator_->retries() + api_->retries();
-  verdict.kills = kills_;
-  verdict.power_cuts = power_cuts_;
-  verdict.stops = stops_;
   verdict.connections = net_.connections();
+  verdict.faults = faults_.counts;
 }
 
 Verdict World::run() {

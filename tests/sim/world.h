@@ -36,7 +36,8 @@ struct Verdict {
   Duration simulated;
   uint64_t steps = 0;
   uint64_t recipients = 0, deliveries = 0, duplicates = 0, events = 0, retries = 0;
-  uint64_t kills = 0, power_cuts = 0, stops = 0, connections = 0;
+  uint64_t connections = 0;
+  FaultCounts faults;
 };
 
 class World {
@@ -50,6 +51,7 @@ class World {
 
  private:
   void make_hosts();
+  void count_domain(DomainKind kind);
   void make_clients();
   void begin_clients(const std::string& key_json);
   void plan_faults();
@@ -90,7 +92,6 @@ class World {
   bool stopping_ = false;  // in order
   bool healed_ = false;
   bool rests_ = false;     // is not started again
-  uint64_t kills_ = 0, power_cuts_ = 0, stops_ = 0;
 };
 
 }  // namespace postring::sim

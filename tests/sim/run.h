@@ -1,0 +1,44 @@
+// Run: one seed under its options, and what came of it, here or in a process of its own.
+//
+//   std::optional<Result> result = result_apart({7, Mode::lite});   // nothing: the daemon ended itself
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/options.h"
+#include "sim/world.h"
+
+namespace postring::sim {
+
+struct Run {
+  uint64_t seed = 1;
+  Mode mode = Mode::swarm;
+  std::string scenario = {};  // its file
+  std::vector<std::string> settings = {};  // "name value"
+};
+
+std::string name_of(const Run& run);
+
+// As a child process hands it to its parent: plain bytes.
+struct Result {
+  Verdict::Kind kind = Verdict::Kind::good;
+  uint64_t unseed = 0, hash = 0, recipients = 0, deliveries = 0, duplicates = 0;
+  int64_t simulated_us = 0;
+  int64_t real_us = 0;
+  FaultCounts faults;
+  char what[2'000] = {};
+};
+
+constexpr int kCrash = 127, kLiveness = 128, kCorrectness = 129;
+int exit_code(const Result& result);
+
+// Says the options and everything that happens. Ends the program where a setting is unknown.
+Result result_aloud(const Run& run);
+Result result_of(const Run& run);
+// A check that fails in it ends only that run.
+std::optional<Result> result_apart(const Run& run);
+
+}  // namespace postring::sim

@@ -1,0 +1,85 @@
+#include "sim/summary.h"
+
+#include <cstdio>
+
+namespace postring::sim {
+namespace {
+
+constexpr size_t kNameColumns = 24;
+
+const char* why(const Result& result) {
+  if (result.kind == Verdict::Kind::liveness) return "LIVENESS: ";
+  return result.kind == Verdict::Kind::correctness ? "CORRECTNESS: " : "";
+}
+
+void print_count(const char* name, uint64_t count) {
+  std::printf("  %-*s %12lu\n", static_cast<int>(kNameColumns), name, count);
+}
+
+}  // namespace
+
+void Summary::failed(const std::string& what, int status) {
+  failures_.push_back(what);
+  if (exit_status_ == 0) exit_status_ = status;
+}
+
+void Summary::add(const Run& run, const std::optional<Result>& result) {
+  ++runs_;
+  if (!result) {
+    std::printf("not ok %s: CRASH\n", name_of(run).c_str());
+    return failed(name_of(run) + ": CRASH", kCrash);
+  }
+  const Result& r = *result;
+  bool good = r.kind == Verdict::Kind::good;
+  std::printf("%s %s: %s%s unseed %016lx hash %016lx %lu recipients %lu delivered %lu twice "
+              "%lu kills %lu power cuts, %ld s in %ld ms\n",
+              good ? "ok" : "not ok", name_of(run).c_str(), why(r), r.what, r.unseed, r.hash,
+              r.recipients, r.deliveries, r.duplicates, r.faults[Fault::killed],
+              r.faults[Fault::power_cut], r.simulated_us / 1'000'000, r.real_us / 1'000);
+  recipients_ += r.recipients;
+  deliveries_ += r.deliveries;
+  duplicates_ += r.duplicates;
+  simulated_us_ += r.simulated_us;
+  real_us_ += r.real_us;
+  faults_.add(r.faults);
+  if (!good) failed(name_of(run) + ": " + why(r) + r.what, exit_code(r));
+}
+
+void Summary::differs(const Run& run) {
+  std::printf("not ok %s: a second run differs\n", name_of(run).c_str());
+  failed(name_of(run) + ": a second run differs", kCorrectness);
+}
+
+void Summary::print_faults() const {
+  for (size_t i = 0; i < kFaults; ++i) print_count(name_of(static_cast<Fault>(i)), faults_.of[i]);
+}
+
+// A row for each fault, a column for each step.
+void Summary::print_host_faults() const {
+  std::printf("mail hosts, at the step of\n  %-*s", static_cast<int>(kNameColumns), "");
+  for (size_t step = 0; step < kSteps; ++step) {
+    std::printf("%9s", name_of(static_cast<Step>(step)));
+  }
+  std::printf("\n");
+  for (size_t i = 0; i < kHostFaults; ++i) {
+    std::printf("  %-*s", static_cast<int>(kNameColumns), name_of(static_cast<HostFault>(i)));
+    for (uint64_t count : faults_.of_hosts[i]) std::printf("%9lu", count);
+    std::printf("\n");
+  }
+}
+
+void Summary::print() const {
+  int64_t real_us = real_us_ + 1;
+  std::printf("faults\n");
+  print_faults();
+  print_host_faults();
+  std::printf("failures\n");
+  for (const std::string& failure : failures_) std::printf("  %s\n", failure.c_str());
+  std::printf("seeds: %lu, failures: %zu, recipients: %lu, delivered: %lu, twice with an excuse: "
+              "%lu, simulated seconds: %ld (%ld a second), recipients a second: %ld\n",
+              runs_, failures_.size(), recipients_, deliveries_, duplicates_,
+              simulated_us_ / 1'000'000, simulated_us_ / real_us,
+              static_cast<int64_t>(recipients_) * 1'000'000 / real_us);
+}
+
+}  // namespace postring::sim
