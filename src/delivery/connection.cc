@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/mark.h"
 #include "io/socket.h"
 
 namespace postring::delivery {
@@ -92,7 +93,7 @@ void Connection::abandon() {
 // ------------------------------------------------------------------------------------- completions
 
 void Connection::on_connected(int32_t result) {
-  if (closing_) return close_when_quiet();
+  if (closing_) return close_late(result);
   if (result < 0) {
     note(std::string("* ") + std::strerror(-result));
     begin_close(connect_failed(setup_.target, smtp::EndCause::lost, std::strerror(-result)));
@@ -105,7 +106,7 @@ void Connection::on_connected(int32_t result) {
 }
 
 void Connection::on_received(int32_t result) {
-  if (closing_) return close_when_quiet();
+  if (closing_) return close_late(result);
   if (result == -EINTR || result == -EAGAIN) return receive();
   if (result <= 0) {
     note(result == 0 ? "* the peer closed the connection"
@@ -145,7 +146,7 @@ void Connection::on_sent(int32_t result) {
     slot.flying = false;
     if (slot.open == 0) release(slot);
   }
-  if (closing_) return close_when_quiet();
+  if (closing_) return close_late(result);
   if (!whole) {
     note(std::string("* ") + std::strerror(-result));
     return lose(-result);
@@ -367,6 +368,11 @@ void Connection::begin_close(const smtp::SessionEnd& end) {
   ring.cancel(connect_);
   ring.cancel(send_);
   ring.cancel(receive_);
+  close_when_quiet();
+}
+
+void Connection::close_late(int32_t result) {
+  if (result >= 0) mark(Mark::late_completion);
   close_when_quiet();
 }
 

@@ -126,6 +126,8 @@ class Connection {
   void watch_time();
   void lose(int error_number);
   void begin_close(const smtp::SessionEnd& end);
+  // An operation ended though its connection was closing.
+  void close_late(int32_t result);
   void close_when_quiet();
   void note(std::string line);
   void note_lines(const char* mark, std::string_view bytes);

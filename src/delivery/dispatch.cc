@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mark.h"
 #include "delivery/state.h"
 
 namespace postring::delivery {
@@ -298,6 +299,7 @@ void Dispatch::State::pull(Lane& lane, const Outlet& outlet, uint32_t count, uin
 }
 
 void Dispatch::State::reroute(const Outlet& outlet) {
+  mark(Mark::rerouted);
   reroutes.emplace_back(outlet.home_worker, outlet.id);
   schedule();
 }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/canary.h"
+#include "base/mark.h"
 
 namespace postring::delivery {
 
@@ -266,6 +267,7 @@ void Lane::suspend_unless_connected() {
     if (resume_at_ != Instant::never()) wake_at(resume_at_);
     return;
   }
+  mark(Mark::lane_suspended);
   give_back_ready();
   std::string reason;
   LaneHold hold = LaneHold::suspended;
@@ -316,6 +318,7 @@ void Lane::make_room() {
     if (connection->ending()) continue;
     bool leaves = (wanted && connection->idle()) || (plain_waits && !connection->setup().plain);
     if (!leaves) continue;
+    if (plain_waits) mark(Mark::plain_made_room);
     leaving.push_back(connection.get());
     plain_waits = false;
   }
@@ -346,6 +349,8 @@ void Lane::on_end(Connection& connection, const smtp::SessionEnd& end) {
 void Lane::learn(const Connection& connection, const smtp::SessionEnd& end) {
   Instant now = parts_.loop.now();
   if (const smtp::Peer* peer = connection.peer()) {
+    if (peer->chunking_failed) mark(Mark::chunking_failed);
+    if (peer->pipelining_failed) mark(Mark::pipelining_failed);
     chunking_failed_ |= peer->chunking_failed;
     pipelining_failed_ |= peer->pipelining_failed;
   }
@@ -355,6 +360,7 @@ void Lane::learn(const Connection& connection, const smtp::SessionEnd& end) {
     last_reply_ = end.reply;
     if (established_ > 0 && end.reply.code != 0) {
       // It takes the ones we have: one more was too many.
+      mark(Mark::limit_learned);
       learned_limit_ = established_;
       learned_until_ = now + kLearnedLimitFor;
       return;

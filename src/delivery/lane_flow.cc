@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/canary.h"
+#include "base/mark.h"
 #include "delivery/judge.h"
 #include "delivery/lane.h"
 
@@ -209,6 +210,7 @@ void Lane::on_result(Connection& connection, Message* message, const smtp::Recip
       return settle(connection, message, reply, result.stage, judgement.outcome,
                     judgement.possible_duplicate);
     case Action::retry_plain:
+      mark(Mark::retried_plainly);
       if (stopping_) return parts_.host.give_back(message);
       message->plain = true;
       ready_.push_back(message);
@@ -219,6 +221,7 @@ void Lane::on_result(Connection& connection, Message* message, const smtp::Recip
         ready_.push_front(message);
         return parts_.host.touch(*this);
       }
+      mark(Mark::unsent_too_often);
       queue::Report report;
       report.outcome = Outcome::deferred;
       report.stage = result.stage;
@@ -247,11 +250,15 @@ void Lane::settle(Connection& connection, Message* message, const Reply& reply, 
     parts_.counters.delivery_time.add(report.duration);
     parts_.counters.bytes_sent += report.bytes;
   }
-  if (possible_duplicate) ++parts_.counters.possible_duplicates;
+  if (possible_duplicate) {
+    mark(Mark::possible_duplicate);
+    ++parts_.counters.possible_duplicates;
+  }
   parts_.host.settle(message, std::move(report));
 }
 
 void Lane::settle_expired(Message* message) {
+  mark(Mark::expired_in_hand);
   queue::Report report;
   report.outcome = Outcome::expired;
   report.reply.text = "its deadline passed before it could be sent";

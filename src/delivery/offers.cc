@@ -1,6 +1,7 @@
 // The homes' part of a worker's delivery: what its homes offer, and the way it takes.
 #include <algorithm>
 
+#include "base/mark.h"
 #include "delivery/backoff.h"
 #include "delivery/state.h"
 
@@ -61,6 +62,7 @@ void Dispatch::State::resolved(const queue::DestinationId& id,
 
 void Dispatch::State::hold(const queue::DestinationId& id, Offered& entry, std::string reason,
                            Duration wait) {
+  mark(Mark::destination_held);
   entry.until = parts.loop.now() + wait;
   held.emplace(entry.until, id);
   if (!held_timer.armed() || entry.until < held_timer.when())

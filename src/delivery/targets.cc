@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "delivery/backoff.h"
 
 namespace postring::delivery {
@@ -40,6 +41,9 @@ std::optional<dns::Target> Targets::pick(Instant now, Random& random) const {
     if (!address) continue;
     if (random.below(++hosts_seen) == 0) picked = dns::Target{i, *address};
   }
+  bool is_next = picked && resolution_->hosts[picked->host].preference !=
+                               resolution_->hosts.front().preference;
+  if (is_next) mark(Mark::next_host);
   return picked;
 }
 

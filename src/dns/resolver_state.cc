@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/mark.h"
 
 namespace postring::dns {
 namespace {
@@ -117,7 +118,10 @@ void Resolver::State::evaluate(ResolveJob& job, Instant now) {
 void Resolver::State::finish(ResolveJob& job, std::shared_ptr<Resolution> resolution) {
   CHECK(job.outstanding == 0, "a job ends with nothing asked");
   ++stats_.resolved;
-  if (resolution->stale) ++stats_.stale_answers;
+  if (resolution->stale) {
+    mark(Mark::stale_answer);
+    ++stats_.stale_answers;
+  }
   std::vector<Done> waiters = std::move(job.waiters);
   jobs_.erase(resolution->domain);
   CHECK(in_flight_ > 0);
@@ -321,6 +325,7 @@ Resolver::State::Lookup Resolver::State::look_up(Walk& walk, std::string_view na
         break;
     }
     if (!is_host_name(answer->set->alias)) break;
+    mark(Mark::alias_followed);
     lookup.name = answer->set->alias;
   }
   // A chain without an end leads nowhere, for good.
@@ -388,7 +393,10 @@ void Resolver::State::on_answer(const Key& key, const DnsWireAnswer& answer, Ins
 Gathered Resolver::State::take_answer(const Key& key, const DnsWireAnswer& answer, Instant now) {
   if (!answer) return take_failure(key, text_of(answer.error()), now);
   Result<Message, MessageError> message = parse_message(*answer);
-  if (!message) return take_failure(key, "the DNS answer is malformed", now);
+  if (!message) {
+    mark(Mark::malformed_answer);
+    return take_failure(key, "the DNS answer is malformed", now);
+  }
   std::optional<RecordSet> set = record_set_of(*message, key.first, key.second);
   if (!set) return take_failure(key, "the DNS answer is of no use", now);
   Gathered gathered{.name = key.first, .type = key.second, .set = nullptr};

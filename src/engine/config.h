@@ -57,6 +57,8 @@ struct SpoolConfig {
   Duration outcome_sync = Duration::milliseconds(5);
   Duration campaign_age = Duration::days(30);
   uint64_t free_min = 256u << 20;
+  // No setting: what of the log is taken to be in memory (queue/home.h). Smaller in tests.
+  uint64_t tail_window = 64u << 20;
 };
 
 struct EventsConfig {

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/mark.h"
 #include "spool/records.h"
 
 namespace postring::engine {
@@ -75,6 +76,7 @@ bool KeyedLog::write(spool::RecordType type, const std::string& key) {
   if (waiting_.empty() && append(type, key, scratch_)) return true;
   bool room_comes = !log_->poisoned() && !log_->disk_full();
   if (!room_comes || waiting_.size() == kWaitingMax) return false;
+  mark(Mark::control_write_waited);
   waiting_.push_back({type, key, scratch_});
   if (waiting_.size() > 1) return true;
   log_->when_room([weak = std::weak_ptr<KeyedLog*>(self_)] {
@@ -162,6 +164,7 @@ void KeyedLog::scanned(bool ok) {
     if (!self) return;
     KeyedLog& keyed = **self;
     if (!synced || keyed.closing_) return;
+    mark(Mark::control_reclaimed);
     keyed.log_->unlink_oldest(keyed.copies_end_, [weak](bool) {
       if (auto again = weak.lock()) (*again)->reclaiming_ = false;
     });

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/mark.h"
 #include "engine/registry_state.h"
 
 namespace postring::engine {
@@ -61,6 +62,7 @@ void Registry::State::begin_batch(TenantId tenant, CampaignId campaign, const st
   if (!key.empty()) {
     // Before the state: a repeat is answered as the first was, also when it is closed by now.
     if (const HeldAnswer* held = answers_.find(tenant, key)) {
+      mark(Mark::repeat_answered);
       begun = {true, held->digest, held->answer, held->is_long, held->batch};
       // Under the key of something else: no digest of a batch equals that of another thing.
       if (held->campaign != campaign || held->batch == 0) {

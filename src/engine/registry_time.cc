@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "base/mark.h"
 #include "engine/registry_state.h"
 #include "mail/id_text.h"
 
@@ -62,6 +63,7 @@ void Registry::State::complete(CampaignId id) {
   std::string value;
   ByteWriter(value).varint(id);
   if (!log_->put(event_key(id), value)) {
+    mark(Mark::completed_again);
     complete_again_.insert(id);
     return end_command(id);
   }
@@ -69,6 +71,7 @@ void Registry::State::complete(CampaignId id) {
     if (ok) {
       send_event(campaigns_.at(id));
     } else {
+      mark(Mark::completed_again);
       complete_again_.insert(id);
     }
     end_command(id);

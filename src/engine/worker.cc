@@ -178,6 +178,7 @@ Result<void> Worker::open_homes(const std::map<SliceNumber, spool::Position>& ex
     options.spool_id = shared_.spool_id;
     options.segment_bytes = config_.spool.segment_size;
     options.reserve_segments = config_.spool.reserve_segments;
+    options.tail_window_bytes = config_.spool.tail_window;
     options.takes_mail = deal.takes_mail;
     options.outcome_sync = config_.spool.outcome_sync;
     options.kept = config_.spool.campaign_age;

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "base/canary.h"
+#include "base/mark.h"
 #include "queue/home_state.h"
 
 namespace postring::queue {
@@ -34,6 +35,7 @@ void Home::State::pull(std::shared_ptr<PullOp> op) {
   } else if (can_pull()) {
     collect(op);
   } else {
+    mark(Mark::pull_waited);
     waiting_pulls_.push_back(std::move(op));
   }
 }
@@ -79,6 +81,7 @@ void Home::State::collect(const std::shared_ptr<PullOp>& op) {
     destinations_.move_on(flow_number);
     take_out(slot);
     if (expired) {
+      mark(Mark::expired_at_pull);
       finish(slot, Outcome::expired);
     } else {
       lease(op, slot);
@@ -156,6 +159,7 @@ void Home::State::fill(const std::shared_ptr<PullOp>& op, size_t index, Slot slo
 
 // Nobody can read to whom it goes, or what: said as a bounce, and the lease never leaves here.
 void Home::State::settle_damaged(RecipientId id) {
+  mark(Mark::damaged_ended);
   Report report;
   report.outcome = Outcome::bounced;
   report.reply.text = "the spool's record of this recipient is damaged";
@@ -248,6 +252,7 @@ void Home::State::settle(RecipientId id, Report report) {
 
 void Home::State::give_back(RecipientId id) {
   if (closing_ || canary(Canary::lease_not_returned)) return;
+  mark(Mark::lease_given_back);
   Slot slot = leased_slot(id);
   end_flight(slot);
   const Entry& entry = recipients_[slot];

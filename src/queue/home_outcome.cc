@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/mark.h"
 #include "io/socket_address.h"
 #include "queue/home_state.h"
 
@@ -107,6 +108,7 @@ void Home::State::retry_unsaved() {
     if (!place) {
       if (place.error() == spool::AppendError::poisoned) return fail();
       CHECK(place.error() != spool::AppendError::too_large);
+      mark(Mark::outcome_waited);
       log_->when_room([weak = std::weak_ptr<State*>(self_)] {
         if (auto self = weak.lock()) (*self)->retry_unsaved();
       });
@@ -140,6 +142,7 @@ void Home::State::end_work(const Ending& ending) {
 void Home::State::defer_unwritten(const Ending& ending) {
   end_work(ending);
   ++deferrals_unwritten_;
+  mark(Mark::deferral_unwritten);
   apply_deferred(ending.slot,
                  {ending.facts.attempt, ending.facts.next_attempt, ending.facts.source});
 }
@@ -329,7 +332,10 @@ bool Home::State::export_backlog() {
     later([this, work] {
       for (auto& [facts, place] : work->events) {
         if (facts.outcome) {
-          if (backlog_is_old_) backlog_end_ = place;
+          if (backlog_is_old_) {
+            mark(Mark::backlog_told);
+            backlog_end_ = place;
+          }
           event_sink_(facts, place);
         }
         backlog_.pop_front();
@@ -352,6 +358,7 @@ bool Home::State::export_backlog() {
         EventFacts& about = work->events[i].first;
         if (loaded == nullptr || loaded->recipient.id != about.recipient) {
           // Reclaimed, so it was exported: who keeps the place lags behind.
+          mark(Mark::backlog_told_before);
           about.outcome.reset();
         } else {
           about.queued = loaded->recipient.accepted_at;

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/mark.h"
 #include "queue/home_state.h"
 
 // Reclaim, oldest segment first:
@@ -128,6 +129,7 @@ void Home::State::flush_seen(CampaignId campaign) {
   std::string fingerprints = std::move(seen_[campaign]);
   seen_.erase(campaign);
   if (fingerprints.empty()) return;
+  mark(Mark::fingerprints_copied);
   spool::Seen record;
   record.campaign = campaign;
   record.fingerprints = fingerprints;
@@ -171,6 +173,7 @@ void Home::State::scanned(bool ok) {
 
 // It is tried again, later each time; nothing was unlinked.
 void Home::State::reclaim_failed() {
+  mark(Mark::reclaim_failed);
   reclaiming_ = false;
   Duration wait = kReclaimRetry;
   for (uint32_t i = 0; i < reclaim_failures_ && wait < kReclaimRetryMax; ++i) wait = wait + wait;
@@ -204,6 +207,7 @@ void Home::State::pump_copies() {
 
 void Home::State::wait_for_copy_room() {
   if (std::exchange(copies_wait_, true)) return;
+  mark(Mark::copies_waited);
   log_->when_room([weak = std::weak_ptr<State*>(self_)] {
     auto self = weak.lock();
     if (!self) return;
@@ -246,6 +250,7 @@ void Home::State::copy_next() {
 
 // Nobody can read to whom it goes: said as a bounce.
 void Home::State::end_damaged(Slot slot) {
+  mark(Mark::damaged_ended);
   EntryState state = recipients_[slot].state();
   if (state != EntryState::ready && state != EntryState::due) return;
   take_out(slot);
@@ -287,8 +292,12 @@ void Home::State::copy_folded(Slot slot, const Loaded& loaded) {
   entry.size_units = static_cast<uint16_t>(
       std::min<size_t>(payload.size() / kSizeUnit + 1, UINT16_MAX));
   live_units_ += entry.size_units;
-  if (entry.state() == EntryState::leased) flights_[entry.next].base = *place;
+  if (entry.state() == EntryState::leased) {
+    mark(Mark::copied_while_leased);
+    flights_[entry.next].base = *place;
+  }
   if (!entry.has(kEntryUnsaved)) return;
+  mark(Mark::copied_while_unsaved);
   for (Ending& ending : unsaved_) {
     if (ending.slot == slot) ending.base = *place;
   }

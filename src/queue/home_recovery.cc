@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/canary.h"
+#include "base/mark.h"
 #include "mail/address.h"
 #include "queue/home_state.h"
 
@@ -277,6 +278,7 @@ void Home::Replay::visit_folded(const spool::RecordView& view) {
   if (old != kNoSlot) {
     // An open batch would lose its place in the list; copies come after the commit only.
     if (home_.batches_[home_.recipients_[old].batch].open != nullptr) return unreadable(view);
+    mark(Mark::copy_counts);
     home_.remove(old);
   }
   Slot batch_slot = home_.make_batch(record.recipient.batch, record.recipient.campaign,
@@ -330,6 +332,7 @@ Result<void> Home::Replay::finish() {
     Slot slot = (at++)->second;
     const Batch& batch = home_.batches_[slot];
     if (batch.open != nullptr) {
+      mark(Mark::batch_discarded);
       ++home_.open_batches_;
       home_.drop_batch(slot);
     } else if (home_.campaigns_[batch.campaign].id == 0 && batch.tally.live() == 0) {

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "mail/utf8.h"
 #include "smtp/command_text.h"
 
@@ -234,6 +235,7 @@ void Client::say_transactions(Flight& flight) {
 void Client::reset_ahead() {
   if (pipelining_ != Pipelining::off || !needs_rset_ || expecting()) return;
   if (finishing_ || stopping_) return;
+  mark(Mark::reset_awaited);
   needs_rset_ = false;
   say("RSET\r\n", State::rset);
 }
@@ -243,6 +245,7 @@ void Client::say_content(Flight& flight) {
   Transaction& t = slots_[current_];
   if (t.unjudged == 0) {
     // 354 though nobody is left to deliver to: a lone dot (RFC 2920 3.1).
+    mark(Mark::lone_dot);
     say(".\r\n", State::final);
   } else {
     flight.body = true;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "smtp/client.h"
 
 namespace postring::smtp {
@@ -105,6 +106,7 @@ void Client::receive(std::string_view bytes) {
         on_reply(parser_.reply());
         break;
       case ReplyParser::Event::broken: {
+        mark(Mark::garbled);
         std::string text = "not an SMTP reply while ";
         text.append(info_of(state()).waiting).append(": ").append(parser_.why());
         return end_broken(EndCause::garbled, std::move(text), true);
@@ -193,6 +195,7 @@ void Client::on_hello(State what, const Reply& reply) {
       if (what == State::ehlo) {
         peer_ = Peer{.helo_only = true};
         hello_said_ = false;
+        mark(Mark::helo);
         return advance(Phase::helo);
       }
       break;
@@ -222,6 +225,7 @@ void Client::on_mail(Transaction& t, const Reply& reply) {
       return end_session(EndCause::garbled, Stage::mail, reply, true);
     case ReplyClass::later:
     case ReplyClass::never: {
+      if (t.behind_content) mark(Mark::behind_dot_refused);
       bool never = class_of(reply) == ReplyClass::never;
       bool ours = never && (t.behind_content || (t.parameters && blames_the_parameters(reply)));
       if (t.behind_content && never && blames_the_sequence(reply)) peer_.pipelining_failed = true;
@@ -328,6 +332,7 @@ void Client::on_closing(const Reply& reply) {
   Stage stage = info_of(expecting() ? expected().what : State::idle).stage;
   // Said in place of a reply to the content: the content was not taken, nothing is ambiguous.
   if (expecting() && expected().what == State::final) {
+    mark(Mark::closed_for_content);
     Transaction& t = slots_[expected().slot];
     if (t.unjudged > 0) judge_rest(t, Verdict::deferred, Stage::body, keep(reply), false);
     ++messages_judged_;

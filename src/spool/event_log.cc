@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/mark.h"
 #include "io/file.h"
 #include "io/socket.h"
 #include "spool/disk_space.h"
@@ -132,6 +133,7 @@ Result<void> EventLog::State::remove_unbegun(std::vector<std::string>& names) {
   auto scanned = scan_event_file(path, false);
   if (!scanned) return std::unexpected(scanned.error());
   if (scanned->header) return {};
+  mark(Mark::events_not_begun);
   if (!remove_file(path)) return fail(path + " cannot be removed");
   names.pop_back();
   return {};
@@ -213,7 +215,10 @@ void EventLog::State::start_segment(std::string reserved) {
   Segment segment{bytes_first, 0, loop.wall_now(), made.path, bytes_max};
   // One of the same first entry holds none that is durable: it is begun again.
   bool again = !segments.empty() && segments.back().first == bytes_first;
-  if (again) segments.pop_back();
+  if (again) {
+    mark(Mark::events_begun_again);
+    segments.pop_back();
+  }
   if (file >= 0) close_descriptor(std::exchange(file, -1));
   if (!segments.empty() && !again) {
     made.before = segments.back().path;
@@ -269,7 +274,11 @@ void EventLog::State::on_synced(int32_t result) {
 void EventLog::State::on_full() {
   bytes_written = 0;
   std::string reserved = set_aside.take();
-  if (!reserved.empty()) return start_segment(std::move(reserved));
+  if (!reserved.empty()) {
+    mark(Mark::events_from_reserve);
+    return start_segment(std::move(reserved));
+  }
+  mark(Mark::events_waited);
   waits_for_room = true;
   try_later();
 }
@@ -280,6 +289,7 @@ void EventLog::State::try_later() {
 }
 
 void EventLog::State::give_up() {
+  mark(Mark::events_given_up);
   gave_up = true;
   fail_all();
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "io/socket.h"
 #include "spool/log_state.h"
 
@@ -262,6 +263,7 @@ void Log::State::start_sync() {
 void Log::State::on_synced(int32_t result) {
   // Its write was short or failed: that is known, or will be.
   if (result == -ECANCELED) {
+    mark(Mark::sync_without_write);
     if (!is_poisoned) pump();
     return try_close();
   }
@@ -283,6 +285,7 @@ void Log::State::finish_waiters() {
 }
 
 void Log::State::poison(const char* what, int error) {
+  mark(Mark::log_poisoned);
   is_poisoned = true;
   poison_words = fmt::format("{} in {} failed: {}", what, folder, std::strerror(error));
   round_target = 0;

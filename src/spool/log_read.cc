@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "io/socket.h"
 #include "spool/log_state.h"
 #include "spool/slice_reader.h"
@@ -106,6 +107,7 @@ void Log::State::read_async(Position position, ReadCallback callback) {
 }
 
 void Log::State::start_cold_read(Position position, ReadCallback callback) {
+  mark(Mark::cold_read);
   size_t slot = free_slots.back();
   free_slots.pop_back();
   if (cold_reads[slot] == nullptr) {
@@ -145,6 +147,7 @@ void Log::State::cold_read_failed(ColdRead& read, int error) {
   bool passes = error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN ||
                 error == EINTR;
   if (!passes && ++read.tries >= kColdReadTries) return end_cold_read(read, std::nullopt);
+  mark(Mark::cold_read_again);
   loop.timers().arm(read.retry, loop.now() + kColdReadRetry);
 }
 

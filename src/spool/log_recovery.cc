@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "io/socket.h"
 #include "spool/log_state.h"
 #include "spool/slice_reader.h"
@@ -71,6 +72,7 @@ Result<void> Log::State::recover_segments(const SliceListing& listing,
     ++recovery.segments;
     recovery.bytes += done.end;
     recovery.torn_bytes += done.torn_bytes;
+    if (done.torn_bytes > 0) mark(Mark::torn_tail);
     bool cut = !done.damaged && !done.sealed && done.end < segment.file_size;
     if (done.last) {
       if (auto closed = close_last(segment, done.durable, cut); !closed) {
@@ -95,6 +97,7 @@ Result<void, int> Log::State::close_last(Segment& segment, uint32_t durable_mark
   // Its unused room goes back, and the torn tail with it. Failing to is no harm.
   if (cut && resize_file(*file, segment.end)) segment.file_size = segment.end;
   uint32_t begin = std::clamp(durable_mark, kSegmentHeaderSize, segment.end);
+  if (begin < segment.end) mark(Mark::tail_rewritten);
   auto done = make_durable(*file, begin, segment.end);
   close_descriptor(*file);
   return done;

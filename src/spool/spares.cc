@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "io/file.h"
 #include "io/socket.h"
 #include "spool/disk_space.h"
@@ -183,6 +184,7 @@ void Spares::on_adopted(Result<int, int> file) {
 
 // It is not as it should be, and nothing in it ever counted: its place in the row is made anew.
 void Spares::remake_adopted() {
+  mark(Mark::spare_made_anew);
   making_.header = pattern_;
   making_.header.sequence = adopted_.front().header.sequence;
   adopted_.pop_front();
@@ -205,6 +207,7 @@ void Spares::start_allocating() {
   std::string path = making_.path + std::string(kNewSegmentSuffix);
   made_of_reserve_ = error_ != 0 && disk_full_ && !reserved_.empty();
   if (made_of_reserve_) {
+    mark(Mark::segment_from_reserve);
     offload([from = reserved_.front(), path, size = pattern_.size] {
               return allocate_reserved(from, path, size);
             },

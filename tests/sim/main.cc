@@ -2,12 +2,15 @@
 //
 //     simulate [--seed N|COMMIT]... [--from N --count N] [--for 8h] [--lite | --quiet]
 //              [--set "NAME VALUE"]... [--scenario FILE|FOLDER]... [--again] [--log short|full]
+//              [--marks] [--require FILE]
 //     simulate --canary NAME|all|list    a known bug or a lie of the machine that must break a law
 //
 // Without a seed, seed 1. A commit hash is a seed. First come the seed and every drawn option, last
 // the verdict, the unseed and the hash of all that happened, and what a second cost. --again runs
 // each seed twice and compares. Of several seeds each runs in a process of its own and says a line;
-// after them comes what they came to: faults by kind, and the failures with their seeds.
+// after them comes what they came to: faults by kind, the rare paths of the product that were not
+// reached, and the failures with their seeds. --marks prints how often each path was reached,
+// --require names a file of those that must be.
 //
 // Exit: 0 all good, 127 a crash of ours, 128 it did not drain, 129 a law was broken.
 #include <algorithm>
@@ -36,6 +39,8 @@ struct Flags {
   uint64_t from = 1, count = 0;
   int64_t for_s = 0;
   std::string canary;
+  std::string required_marks;  // a file that names them
+  bool marks = false;
   bool again = false;
   bool full = false;
 };
@@ -62,6 +67,7 @@ std::optional<Flags> parse(int argc, char** argv) {
     if (flag == "--lite") flags.mode = Mode::lite;
     else if (flag == "--quiet") flags.mode = Mode::quiet;
     else if (flag == "--again") flags.again = true;
+    else if (flag == "--marks") flags.marks = true;
     else if (i + 1 == argc) return std::nullopt;
     else if (++i, flag == "--seed") flags.seeds.push_back(parse_seed(value));
     else if (flag == "--from") flags.from = parse_seed(value);
@@ -69,6 +75,7 @@ std::optional<Flags> parse(int argc, char** argv) {
     else if (flag == "--for") flags.for_s = parse_seconds(value);
     else if (flag == "--set") flags.settings.push_back(value);
     else if (flag == "--scenario") flags.scenarios.push_back(value);
+    else if (flag == "--require") flags.required_marks = value;
     else if (flag == "--canary") flags.canary = value;
     else if (flag == "--log") flags.full = value == "full";
     else return std::nullopt;
@@ -141,7 +148,9 @@ int run_all(const Flags& flags) {
   for (uint64_t seed = flags.from; std::chrono::steady_clock::now() < end; ++seed) {
     run_one({seed, flags.mode, "", flags.settings}, true, flags.again, summary);
   }
+  if (!flags.required_marks.empty()) summary.require_marks(flags.required_marks);
   if (several) summary.print();
+  if (flags.marks) summary.print_marks();
   return summary.exit_status();
 }
 
@@ -186,7 +195,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr,
                  "usage: simulate [--seed N|COMMIT]... [--from N --count N] [--for 8h] [--lite | "
                  "--quiet]\n  [--set \"NAME VALUE\"]... [--scenario FILE|FOLDER]... [--again] "
-                 "[--log short|full]\n");
+                 "[--log short|full]\n  [--marks] [--require FILE]\n");
     return 2;
   }
   if (!flags->canary.empty()) return postring::sim::run_canaries(flags->canary);

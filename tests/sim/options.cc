@@ -20,6 +20,7 @@ void for_each_option(Options& o,
   visit("burst", o.burst);
   visit("connections", o.connections);
   visit("segment_bytes", o.segment_bytes);
+  visit("tail_window_bytes", o.tail_window_bytes);
   visit("pauses", o.pauses);
   visit("pause_s_max", o.pause_s_max);
   visit("cancels", o.cancels);

@@ -43,6 +43,7 @@ struct Options {
   int64_t burst = 20;
   int64_t connections = 10;
   int64_t segment_bytes = 65'536;
+  int64_t tail_window_bytes = 64 << 20;  // what lies further behind is read through the ring
   int64_t pauses = 0;   // of each campaign
   int64_t pause_s_max = 120;
   int64_t cancels = 0;  // 1: the last campaign is cancelled at some moment

@@ -32,6 +32,7 @@ Options options_of(const Run& run) {
 Result result_with(const Run& run, const Options& options, World::Say say) {
   auto begun = std::chrono::steady_clock::now();
   Result result;
+  marks().clear();
   {
     World world(run.seed, options, std::move(say));
     Verdict v = world.run();
@@ -43,6 +44,7 @@ Result result_with(const Run& run, const Options& options, World::Say say) {
     result.duplicates = v.duplicates;
     result.simulated_us = v.simulated.us;
     result.faults = v.faults;
+    result.marks = marks();
     std::snprintf(result.what, sizeof(result.what), "%s", v.what.c_str());
   }
   auto took = std::chrono::steady_clock::now() - begun;

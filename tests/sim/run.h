@@ -1,6 +1,6 @@
 // Run: one seed under its options, and what came of it, here or in a process of its own.
 //
-//   std::optional<Result> result = result_apart({7, Mode::lite});   // nothing: the daemon ended itself
+//   auto result = result_apart({7, Mode::lite});   // none: the daemon ended itself
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/marks.h"
 #include "sim/options.h"
 #include "sim/world.h"
 
@@ -29,6 +30,7 @@ struct Result {
   int64_t simulated_us = 0;
   int64_t real_us = 0;
   FaultCounts faults;
+  MarkCounts marks;
   char what[2'000] = {};
 };
 

@@ -1,6 +1,7 @@
 #include "sim/summary.h"
 
 #include <cstdio>
+#include <fstream>
 
 namespace postring::sim {
 namespace {
@@ -42,6 +43,7 @@ void Summary::add(const Run& run, const std::optional<Result>& result) {
   simulated_us_ += r.simulated_us;
   real_us_ += r.real_us;
   faults_.add(r.faults);
+  marks_.add(r.marks);
   if (!good) failed(name_of(run) + ": " + why(r) + r.what, exit_code(r));
 }
 
@@ -68,11 +70,34 @@ void Summary::print_host_faults() const {
   }
 }
 
+void Summary::print_marks() const {
+  std::printf("marks\n");
+  for (size_t i = 0; i < kMarks; ++i) print_count(name_of(static_cast<Mark>(i)), marks_.of[i]);
+}
+
+void Summary::require_marks(const std::string& file) {
+  std::ifstream in(file);
+  if (!in) return failed(file + " cannot be read", 2);
+  std::string line;
+  while (std::getline(in, line)) {
+    if (line.empty() || line[0] == '#') continue;
+    std::optional<Mark> mark = mark_of(line);
+    if (mark && marks_.of[static_cast<size_t>(*mark)] > 0) continue;
+    std::string what = "mark " + line + (mark ? " was not reached" : " is unknown");
+    std::printf("not ok %s\n", what.c_str());
+    failed(what, kCorrectness);
+  }
+}
+
 void Summary::print() const {
   int64_t real_us = real_us_ + 1;
   std::printf("faults\n");
   print_faults();
   print_host_faults();
+  std::printf("marks not reached\n");
+  for (size_t i = 0; i < kMarks; ++i) {
+    if (marks_.of[i] == 0) std::printf("  %s\n", name_of(static_cast<Mark>(i)));
+  }
   std::printf("failures\n");
   for (const std::string& failure : failures_) std::printf("  %s\n", failure.c_str());
   std::printf("seeds: %lu, failures: %zu, recipients: %lu, delivered: %lu, twice with an excuse: "

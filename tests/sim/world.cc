@@ -120,6 +120,7 @@ engine::Config World::config() const {
   config.spool.dir = "/spool";
   config.spool.segment_size = static_cast<uint64_t>(o.segment_bytes);
   config.spool.free_min = 4u << 20;
+  config.spool.tail_window = static_cast<uint64_t>(o.tail_window_bytes);
   config.control.socket = kControl;
   config.delivery.retry = {Duration::seconds(o.retry_s)};
   config.delivery.max_age = Duration::seconds(o.max_age_s);

@@ -1,0 +1,7 @@
+#include "base/mark.h"
+
+namespace postring {
+
+void mark(Mark) {}
+
+}  // namespace postring
