@@ -47,6 +47,12 @@ size_t Inode::read(std::span<std::byte> buffer, uint64_t offset) const {
   return count;
 }
 
+uint64_t Inode::content_bytes() const {
+  uint64_t end = size_;
+  while (end > 0 && bytes_[end - 1] == std::byte{}) --end;
+  return end;
+}
+
 void Inode::touch(uint64_t page) {
   Dirty& dirty = dirty_[page];
   if (dirty.durable.empty()) {

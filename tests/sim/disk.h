@@ -66,6 +66,11 @@ class Inode {
 
   void cut_power(Random& random, Faults& faults);
   size_t dirty_pages() const { return dirty_.size(); }
+  bool is_clean(uint64_t page) const { return !dirty_.contains(page); }
+  // Up to the last byte that is not zero.
+  uint64_t content_bytes() const;
+  // Behind the back of everybody.
+  void flip(uint64_t at, uint8_t bits) { bytes_[at] ^= static_cast<std::byte>(bits); }
 
  private:
   struct Dirty {

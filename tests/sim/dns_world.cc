@@ -8,6 +8,7 @@ namespace {
 constexpr uint16_t kTypeA = 1, kTypeMx = 15;
 constexpr uint32_t kTtl = 120;
 constexpr uint8_t kNxDomain = 3;
+constexpr std::string_view kAliased = "aliased.";
 // Nobody answers there.
 const IpAddress kDeadAddress = IpAddress::v4(20, 255, 255, 1);
 
@@ -26,8 +27,27 @@ const Domain* DnsWorld::find(const std::string& name) const {
   return found == by_name_.end() ? nullptr : &domains_[found->second];
 }
 
+// What the other name says: it has the MX, or leads back.
+std::string DnsWorld::answer_aliased(const std::string& name, const Domain& domain,
+                                     uint16_t type) const {
+  dns::WireBuilder wire(name, type);
+  if (domain.kind == DomainKind::loop) return wire.cname(name, kTtl, domain.name).bytes();
+  if (type == kTypeMx) return wire.mx(name, kTtl, 10, "mx." + domain.name).bytes();
+  return wire.soa(name, 60, 60).bytes();
+}
+
 std::string DnsWorld::answer(const std::string& name, uint16_t type) const {
   const Domain* domain = find(name);
+  if (name.starts_with(kAliased)) {
+    const Domain* aliased = find(name.substr(kAliased.size()));
+    if (aliased != nullptr) return answer_aliased(name, *aliased, type);
+  }
+  bool is_alias = domain != nullptr &&
+                  (domain->kind == DomainKind::alias || domain->kind == DomainKind::loop);
+  if (is_alias) {
+    dns::WireBuilder wire(name, type);
+    return wire.cname(name, kTtl, std::string(kAliased) + name).bytes();
+  }
   auto address = addresses_.find(name);
   bool missing = domain != nullptr ? domain->kind == DomainKind::missing
                                    : address == addresses_.end();
@@ -50,6 +70,8 @@ std::string DnsWorld::answer(const std::string& name, uint16_t type) const {
         return wire.mx(name, kTtl, 10, "mx." + name).bytes();
       case DomainKind::no_mx:
       case DomainKind::missing:
+      case DomainKind::alias:
+      case DomainKind::loop:
         break;
     }
   }

@@ -1,8 +1,9 @@
 // DnsWorld: the names of the simulated world: domains with their MX hosts and addresses.
 //
 // A domain is plain, has a dead host in front of a good one, has no MX (its own address counts),
-// shares its hosts with others, takes no mail (a null MX), or does not exist. Which it is stays so
-// for the whole run: what becomes of its recipients is known from the beginning.
+// shares its hosts with others, takes no mail (a null MX), does not exist, or is another name: for
+// one that is plain, or for itself. Which it is stays so for the whole run: what becomes of its
+// recipients is known from the beginning.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +16,21 @@
 
 namespace postring::sim {
 
-enum class DomainKind : uint8_t { plain, dead_first, no_mx, shared, null_mx, missing };
+enum class DomainKind : uint8_t {
+  plain,
+  dead_first,
+  no_mx,
+  shared,
+  null_mx,
+  missing,
+  alias,
+  loop
+};
 
 struct Domain {
   std::string name;
   DomainKind kind = DomainKind::plain;
   IpAddress host;
-  bool takes_mail() const { return kind != DomainKind::null_mx && kind != DomainKind::missing; }
 };
 
 class DnsWorld {
@@ -34,6 +43,8 @@ class DnsWorld {
   std::string answer(const std::string& name, uint16_t type) const;
 
  private:
+  std::string answer_aliased(const std::string& name, const Domain& domain, uint16_t type) const;
+
   std::vector<Domain> domains_;
   std::map<std::string, size_t> by_name_;
   std::map<std::string, IpAddress> addresses_;  // of hosts

@@ -30,9 +30,12 @@ void EventReader::on_page(const std::string& json) {
     if (ledger_.on_note) ledger_.on_note("event " + event.json);
     auto logged = parse_rfc3339(event.logged);
     if (!logged) return ledger_.broke("api: an event's time: " + event.json);
-    if (event.address.empty()) continue;
-    ledger_.told(event.address, {event.id, event.type, event.attempt,
-                                 Instant{logged->us - wall_offset_.us}});
+    Told told{event.id, event.type, event.attempt, *logged};
+    if (!event.address.empty()) {
+      ledger_.told(event.address, told);
+    } else {
+      ledger_.told_nameless(told);
+    }
   }
 }
 

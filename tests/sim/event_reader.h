@@ -11,8 +11,8 @@ namespace postring::sim {
 
 class EventReader {
  public:
-  EventReader(Schedule& schedule, ApiClient& api, Ledger& ledger, Duration wall_offset)
-      : schedule_(schedule), api_(api), ledger_(ledger), wall_offset_(wall_offset) {}
+  EventReader(Schedule& schedule, ApiClient& api, Ledger& ledger)
+      : schedule_(schedule), api_(api), ledger_(ledger) {}
 
   void begin() { read(); }
   void stop() { stopped_ = true; }
@@ -25,7 +25,6 @@ class EventReader {
   Schedule& schedule_;
   ApiClient& api_;
   Ledger& ledger_;
-  Duration wall_offset_;
   std::string cursor_;
   bool stopped_ = false;
   bool reading_ = false;

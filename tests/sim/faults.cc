@@ -11,7 +11,10 @@ constexpr std::array<const char*, kFaults> kFaultNames = {
     "stopped in order",
     "other number of workers",
     "stalled",
+    "clock forward",
+    "clock back",
     "submission queue full",
+    "completions overflowed",
     "cancelled",
     "cancelled too late",
     "short read or write",
@@ -24,6 +27,7 @@ constexpr std::array<const char*, kFaults> kFaultNames = {
     "name undone",
     "write lost",
     "write kept",
+    "read failed",
     "bit flipped",
     "short send",
     "short receive",
@@ -35,11 +39,15 @@ constexpr std::array<const char*, kFaults> kFaultNames = {
     "DNS timeout",
     "null MX",
     "no such domain",
+    "DNS malformed",
     "dead MX first",
+    "alias",
+    "alias loop",
 };
 constexpr std::array<const char*, kHostFaults> kHostFaultNames = {
     "reset",    "close",   "421",      "too many connections", "greylisted",
     "deferred", "unknown", "unwanted", "tarpit",               "multiline",
+    "malformed", "cut",    "not known", "not ahead",
 };
 constexpr std::array<const char*, kSteps> kStepNames = {
     "greeting", "EHLO", "MAIL", "RCPT", "DATA", "content", "dot", "RSET", "QUIT",

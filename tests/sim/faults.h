@@ -23,8 +23,11 @@ enum class Fault : uint8_t {
   stopped,            // in order, and started again
   other_workers,      // started again with another number of them
   stalled,
+  clock_forward,
+  clock_back,
   // The ring.
   submission_full,
+  completions_overflowed,
   cancelled,
   cancelled_too_late,
   // The disk.
@@ -38,6 +41,7 @@ enum class Fault : uint8_t {
   name_undone,  // a change of names that was not durable
   write_lost,   // under way when the process ended
   write_kept,
+  read_failed,
   bit_flipped,
   // The network.
   short_send,
@@ -51,7 +55,10 @@ enum class Fault : uint8_t {
   dns_timeout,
   domain_null_mx,
   domain_missing,
+  dns_malformed,
   domain_dead_first,
+  domain_alias,
+  domain_loop,
   count_
 };
 constexpr size_t kFaults = static_cast<size_t>(Fault::count_);
@@ -69,6 +76,10 @@ enum class HostFault : uint8_t {
   unwanted,
   tarpit,
   multiline,
+  malformed,
+  cut,
+  not_known,  // a command it had offered
+  not_ahead,  // though it had offered that
   count_
 };
 constexpr size_t kHostFaults = static_cast<size_t>(HostFault::count_);
@@ -100,6 +111,8 @@ struct Faults {
     if (is) count(fault);
     return is;
   }
+  // As drawn(), and no number is drawn where it is off.
+  bool met(Random& random, int64_t chance) const { return chance > 0 && drawn(random, chance); }
   void count(Fault fault) { ++counts.of[static_cast<size_t>(fault)]; }
   void count(HostFault fault, Step step) {
     ++counts.of_hosts[static_cast<size_t>(fault)][static_cast<size_t>(step)];

@@ -12,9 +12,9 @@
 //   once final      no recipient is told two different ends, and nothing follows the end
 //   order           a recipient's events are told in the order of its attempts
 //   stopped         no MAIL of a campaign goes out after the answer to pause or cancel
-//   expiry          no MAIL goes out after the deadline, and who has expired is said to within 60 s
-//                   of it, or of the start or the room on the disk that it had to wait for, or had
-//                   been under way
+//   expiry          no MAIL goes out after the deadline as the wall clock shows it, and who has
+//                   expired is said to within 60 s of the moment it did, or of the start or the
+//                   room on the disk that it had to wait for, or had been under way
 //   rate            a site's limit of messages and connections is never exceeded (world)
 #pragma once
 
@@ -28,6 +28,7 @@
 
 #include "base/units.h"
 #include "sim/schedule.h"
+#include "sim/wall.h"
 
 namespace postring::sim {
 
@@ -46,7 +47,7 @@ struct Person {
   uint64_t content = 0;    // their hash
   std::string end;         // the type of the last event
   uint64_t last_attempt = 0;                   // of the last event
-  Instant deadline = Instant::never();         // no earlier than what the daemon has
+  WallTime deadline;                           // no earlier than what the daemon has
   Instant last_mail{};                         // the last that went out to it
   std::map<std::string, std::string> events;  // their types by their ids
 };
@@ -54,12 +55,12 @@ struct Person {
 struct Told {
   std::string id, type;
   uint64_t attempt = 0;
-  Instant logged;
+  WallTime logged;
 };
 
 class Ledger {
  public:
-  explicit Ledger(Schedule& schedule) : schedule_(schedule) {}
+  Ledger(Schedule& schedule, const Wall& wall) : schedule_(schedule), wall_(wall) {}
   // Gets a line for everything that is written down.
   std::function<void(const std::string&)> on_note;
 
@@ -84,6 +85,8 @@ class Ledger {
   // From readers.
   // The same event may be told again: then it says the same.
   void told(const std::string& address, const Told& event);
+  // Of a recipient whose record cannot be read any more: nobody knows of whom.
+  void told_nameless(const Told& event);
   // An end of the process that may lose outcomes of the time before it, back to `since`.
   void process_ended(Instant since);
   void process_started() { starts_.push_back(schedule_.now()); }
@@ -98,23 +101,26 @@ class Ledger {
 
   // At the end, when everything has drained.
   void check_ends();
-  bool all_ended() const;
+  bool all_ended() const { return unended() <= nameless_.size(); }
 
  private:
+  size_t unended() const;
   struct End {
     Instant since, until;
   };
   bool excused(const Delivery& delivery) const;
   void check_order(const std::string& address, const Person& person, const Told& event);
-  void check_expiry(const std::string& address, const Person& person, Instant logged);
+  void check_expiry(const std::string& address, const Person& person, WallTime logged);
   void note(std::string_view what, const std::string& address);
 
   Schedule& schedule_;
+  const Wall& wall_;
   std::string broken_;
   std::map<std::string, Person> people_;
   std::vector<End> ends_;
   std::vector<Instant> starts_;
   Instant disk_since_{};  // has had room
+  std::map<std::string, std::string> nameless_;  // types of ends by their event's id
   std::map<std::string, Instant> stopped_;  // campaigns
   uint64_t deliveries_ = 0, duplicates_ = 0, events_ = 0;
 };

@@ -21,6 +21,7 @@
 #include "sim/faults.h"
 #include "sim/net.h"
 #include "sim/schedule.h"
+#include "sim/wall.h"
 
 namespace postring::sim {
 
@@ -40,8 +41,10 @@ using Descriptor =
     std::variant<std::monostate, OpenFile, OpenSocket, std::shared_ptr<Listener>>;
 
 struct Machine {
-  Machine(Schedule& schedule_, Faults& faults_, Net& net_, DnsWorld& dns_, uint64_t seed)
+  Machine(Schedule& schedule_, const Wall& wall_, Faults& faults_, Net& net_, DnsWorld& dns_,
+          uint64_t seed)
       : schedule(schedule_),
+        wall(wall_),
         faults(faults_),
         net(net_),
         dns(dns_),
@@ -63,6 +66,11 @@ struct Machine {
 
   // With `chance` of 1,000, while there are faults.
   bool fault(int64_t chance) { return faults.drawn(random, chance); }
+  bool met(int64_t chance, Fault kind) {
+    bool is = faults.met(random, chance);
+    if (is) faults.count(kind);
+    return is;
+  }
   bool fault(int64_t chance, Fault kind) { return faults.drawn(random, chance, kind); }
   Duration up_to(int64_t us_max) { return Duration::microseconds(random.between(1, us_max)); }
 
@@ -74,6 +82,7 @@ struct Machine {
   void freeze_disk(bool power_cut);
 
   Schedule& schedule;
+  const Wall& wall;
   Faults& faults;
   Net& net;
   DnsWorld& dns;
@@ -81,7 +90,6 @@ struct Machine {
   Random entropy;  // what the process takes for unguessable
   std::unique_ptr<Disk> disk;
   std::vector<Descriptor> descriptors;  // from 3 on
-  Duration wall_offset = Duration::seconds(1'700'000'000);
 
   // How many file operations until the process ends in one; 0: none.
   uint64_t end_in_operations = 0;

@@ -83,22 +83,29 @@ std::optional<Flags> parse(int argc, char** argv) {
   return flags;
 }
 
-// A scenario: "seed N", "mode lite", and options that differ from what they draw; # is a comment.
-std::optional<Run> read_scenario(const std::string& file, const Flags& flags) {
+// A scenario: "seed N", each a run; "mode lite", "dials N", and options that differ from what they
+// draw; # is a comment. Empty: it cannot be read.
+std::vector<Run> read_scenario(const std::string& file, const Flags& flags) {
   std::ifstream in(file);
-  if (!in) return std::nullopt;
   Run run;
   run.scenario = file;
+  std::vector<uint64_t> seeds;
   std::string line;
   while (std::getline(in, line)) {
     if (line.empty() || line[0] == '#') continue;
-    if (line.starts_with("seed ")) run.seed = parse_seed(line.substr(5));
+    if (line.starts_with("seed ")) seeds.push_back(parse_seed(line.substr(5)));
+    else if (line.starts_with("dials ")) run.dials = std::atoll(line.c_str() + 6);
     else if (line == "mode lite") run.mode = Mode::lite;
     else if (line == "mode quiet") run.mode = Mode::quiet;
     else if (line != "mode swarm") run.settings.push_back(line);
   }
   run.settings.insert(run.settings.end(), flags.settings.begin(), flags.settings.end());
-  return run;
+  std::vector<Run> runs;
+  for (uint64_t seed : seeds) {
+    run.seed = seed;
+    runs.push_back(run);
+  }
+  return runs;
 }
 
 // A folder stands for every file in it, by name.
@@ -127,12 +134,12 @@ int run_all(const Flags& flags) {
   std::vector<Run> runs;
   for (const std::string& scenario : flags.scenarios) {
     for (const std::string& file : files_of(scenario)) {
-      auto run = read_scenario(file, flags);
-      if (!run) {
-        std::fprintf(stderr, "simulate: %s cannot be read\n", file.c_str());
+      std::vector<Run> read = read_scenario(file, flags);
+      if (read.empty()) {
+        std::fprintf(stderr, "simulate: %s cannot be read, or has no seed\n", file.c_str());
         return 2;
       }
-      runs.push_back(std::move(*run));
+      runs.insert(runs.end(), read.begin(), read.end());
     }
   }
   for (uint64_t seed : flags.seeds) runs.push_back({seed, flags.mode, "", flags.settings});

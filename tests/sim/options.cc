@@ -33,6 +33,9 @@ void for_each_option(Options& o,
   visit("turn_us_max", o.turn_us_max);
   visit("stall", o.stall);
   visit("stall_us_max", o.stall_us_max);
+  visit("completions_max", o.completions_max);
+  visit("clock_jumps", o.clock_jumps);
+  visit("clock_jump_s_max", o.clock_jump_s_max);
   visit("early_submit", o.early_submit);
   visit("io_us_max", o.io_us_max);
   visit("sync_us_max", o.sync_us_max);
@@ -40,6 +43,8 @@ void for_each_option(Options& o,
   visit("sync_failures", o.sync_failures);
   visit("disk_bytes", o.disk_bytes);
   visit("disk_full", o.disk_full);
+  visit("read_errors", o.read_errors);
+  visit("bit_flips", o.bit_flips);
   visit("latency_us_min", o.latency_us_min);
   visit("latency_us_max", o.latency_us_max);
   visit("short_send", o.short_send);
@@ -51,6 +56,9 @@ void for_each_option(Options& o,
   visit("dns_failure", o.dns_failure);
   visit("dns_null", o.dns_null);
   visit("dns_missing", o.dns_missing);
+  visit("dns_alias", o.dns_alias);
+  visit("dns_loop", o.dns_loop);
+  visit("dns_malformed", o.dns_malformed);
   visit("smtp_us_max", o.smtp_us_max);
   visit("smtp_tarpit", o.smtp_tarpit);
   visit("smtp_greylist", o.smtp_greylist);
@@ -65,6 +73,13 @@ void for_each_option(Options& o,
   visit("smtp_no_pipelining", o.smtp_no_pipelining);
   visit("smtp_no_chunking", o.smtp_no_chunking);
   visit("smtp_connections", o.smtp_connections);
+  visit("smtp_malformed", o.smtp_malformed);
+  visit("smtp_cut", o.smtp_cut);
+  visit("smtp_drop_content", o.smtp_drop_content);
+  visit("smtp_no_ehlo", o.smtp_no_ehlo);
+  visit("smtp_no_bdat", o.smtp_no_bdat);
+  visit("smtp_no_ahead", o.smtp_no_ahead);
+  visit("smtp_354_always", o.smtp_354_always);
 }
 
 namespace {
@@ -126,9 +141,38 @@ void draw_faults(Options& o, Random& random) {
   o.smtp_connections = random.chance(1, 3) ? random.between(1, 5) : 0;
 }
 
+void draw_second_faults(Options& o, Random& random) {
+  if (random.chance(1, 2)) o.tail_window_bytes = random.between(0, 200'000);
+  if (random.chance(1, 4)) o.completions_max = random.between(1, 50);
+  if (random.chance(1, 3)) {
+    static constexpr int64_t kJumps_s[] = {3, 60, 600, 3'600, 3'600, 86'400};
+    o.clock_jumps = random.between(1, 4);
+    o.clock_jump_s_max = kJumps_s[random.below(6)];
+  }
+  o.read_errors = maybe(random, 300);
+  if (random.chance(1, 12)) o.bit_flips = random.between(1, 3);
+  o.dns_alias = maybe(random, 300);
+  o.dns_loop = maybe(random, 50);
+  o.dns_malformed = maybe(random, 100);
+  o.smtp_malformed = maybe(random, 20);
+  o.smtp_cut = maybe(random, 20);
+  o.smtp_drop_content = maybe(random, 50);
+  o.smtp_no_ehlo = maybe(random, 300);
+  o.smtp_no_bdat = maybe(random, 500);
+  o.smtp_no_ahead = maybe(random, 500);
+  o.smtp_354_always = maybe(random, 500);
+  // Days go by: little mail, long waits.
+  if (!random.chance(1, 25)) return;
+  o.faults_for_s = random.between(86'400, 2 * 86'400);
+  o.retry_s = random.between(1'800, 7'200);
+  o.max_age_s = random.between(3'600, 3 * 86'400);
+  o.pause_s_max = 20'000;
+  o.campaigns = 1;
+}
+
 }  // namespace
 
-Options draw_options(uint64_t seed, Mode mode) {
+Options draw_options(uint64_t seed, Mode mode, int64_t dials) {
   Options options;
   if (mode == Mode::quiet) return options;
   Random random(seed ^ 0x6f7074696f6e73u);
@@ -136,7 +180,10 @@ Options draw_options(uint64_t seed, Mode mode) {
   options.crashes = random.chance(4, 5) ? random.between(1, 6) : 0;
   options.crash_power = random.between(0, 1'000);
   options.crash_in_file = random.between(0, 500);
-  if (mode == Mode::swarm) draw_faults(options, random);
+  if (mode != Mode::swarm) return options;
+  draw_faults(options, random);
+  Random second(seed ^ 0x7365636f6e64u);
+  if (dials >= 2) draw_second_faults(options, second);
   return options;
 }
 

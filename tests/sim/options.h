@@ -1,11 +1,14 @@
 // Options: everything that a run may meet, as plain data drawn once from the seed.
 //
-//   Options options = draw_options(seed, Mode::swarm);
+//   Options options = draw_options(seed, Mode::swarm, kDials);
 //   print(options);                      // "name value", one a line: a scenario has the same form
 //   set_option(options, "smtp.greylist", "250");
 //
 // Chances are of 1,000 where nothing else is said, times are microseconds. Faults are met until the
 // run heals (faults_for); then all of them are off, and everything has to drain.
+//
+// What is added draws from numbers of its own, as a further generation of dials: a scenario that
+// was found with fewer says so (`dials 1`), and stays the run that it was.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +31,8 @@ enum Plant : int64_t {
   kLostWrite,    // a write says success and reaches nothing, now and then
   kFlippedByte,  // a byte of what is sent is another one, now and then
 };
+
+constexpr int64_t kDials = 2;
 
 struct Options {
   // The work.
@@ -59,6 +64,9 @@ struct Options {
   int64_t turn_us_max = 50;
   int64_t stall = 0;             // of 100,000 turns
   int64_t stall_us_max = 200'000;
+  int64_t completions_max = 0;   // that one turn finds, the others overflow; 0: no limit
+  int64_t clock_jumps = 0;       // of the wall clock
+  int64_t clock_jump_s_max = 0;  // forward or back
   int64_t early_submit = 0;      // the submission queue was full
 
   // The disk.
@@ -68,6 +76,8 @@ struct Options {
   int64_t sync_failures = 0;    // in the whole run
   int64_t disk_bytes = 1 << 30;
   int64_t disk_full = 0;        // how often others fill it for a while
+  int64_t read_errors = 0;      // of reads
+  int64_t bit_flips = 0;        // in what is sealed: the run ends where the start names it
 
   // The network.
   int64_t latency_us_min = 200;
@@ -83,6 +93,9 @@ struct Options {
   int64_t dns_failure = 0;      // SERVFAIL, or no answer
   int64_t dns_null = 0;         // of the domains: they take no mail
   int64_t dns_missing = 0;      // of the domains: they do not exist
+  int64_t dns_alias = 0;        // of the domains: another name for one with the MX
+  int64_t dns_loop = 0;         // of the domains: another name for themselves
+  int64_t dns_malformed = 0;    // of answers
 
   // Mail hosts.
   int64_t smtp_us_max = 10'000;       // until a reply
@@ -99,9 +112,16 @@ struct Options {
   int64_t smtp_no_pipelining = 0;     // of hosts
   int64_t smtp_no_chunking = 0;       // of hosts
   int64_t smtp_connections = 0;       // a host's limit; 0: none
+  int64_t smtp_malformed = 0;         // of replies: none of SMTP
+  int64_t smtp_cut = 0;               // of replies: closed in the middle of it
+  int64_t smtp_drop_content = 0;      // of contents: lost before their end
+  int64_t smtp_no_ehlo = 0;           // of hosts: HELO only
+  int64_t smtp_no_bdat = 0;           // of hosts: CHUNKING is offered and BDAT unknown
+  int64_t smtp_no_ahead = 0;          // of hosts: PIPELINING is offered and 503 what comes of it
+  int64_t smtp_354_always = 0;        // of hosts: also where no recipient was taken
 };
 
-Options draw_options(uint64_t seed, Mode mode);
+Options draw_options(uint64_t seed, Mode mode, int64_t dials);
 
 // Calls `visit` for every option, in a fixed order.
 void for_each_option(Options& options,

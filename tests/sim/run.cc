@@ -16,7 +16,7 @@ namespace {
 static_assert(std::is_trivially_copyable_v<Result>);
 
 Options options_of(const Run& run) {
-  Options options = draw_options(run.seed, run.mode);
+  Options options = draw_options(run.seed, run.mode, run.dials);
   for (const std::string& setting : run.settings) {
     if (set_option(options, setting)) continue;
     std::fprintf(stderr, "simulate: no such option: %s\n", setting.c_str());
@@ -75,7 +75,8 @@ bool read_result(int from, Result& result) {
 }  // namespace
 
 std::string name_of(const Run& run) {
-  return run.scenario.empty() ? "seed " + std::to_string(run.seed) : run.scenario;
+  std::string seed = "seed " + std::to_string(run.seed);
+  return run.scenario.empty() ? seed : run.scenario + " " + seed;
 }
 
 int exit_code(const Result& result) {

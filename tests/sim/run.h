@@ -19,6 +19,7 @@ struct Run {
   Mode mode = Mode::swarm;
   std::string scenario = {};  // its file
   std::vector<std::string> settings = {};  // "name value"
+  int64_t dials = kDials;
 };
 
 std::string name_of(const Run& run);

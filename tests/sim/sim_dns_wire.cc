@@ -55,7 +55,14 @@ class SimDnsWire final : public DnsWire {
     Done done = std::move(question.done);
     question.wire = nullptr;
     std::erase_if(open_, [](const auto& one) { return one->wire == nullptr; });
-    if (!fails) return done(machine().dns.answer(name, type), loop_.now());
+    Machine& m = machine();
+    if (!fails) {
+      std::string bytes = m.dns.answer(name, type);
+      if (m.met(m.faults.options.dns_malformed, Fault::dns_malformed)) {
+        bytes.resize(m.random.below(bytes.size()));
+      }
+      return done(std::move(bytes), loop_.now());
+    }
     done(std::unexpected(silent ? DnsWireError::timeout : DnsWireError::server_failure),
          loop_.now());
   }

@@ -189,6 +189,11 @@ void SimRing::read(Completion& completion, int file, std::span<std::byte> buffer
     if (open == nullptr) return end(operation, -EBADF);
     const Options& o = machine_.faults.options;
     auto part = buffer.first(shortened(buffer.size(), o.short_io, Fault::short_io));
+    if (machine_.met(o.read_errors, Fault::read_failed)) {
+      static constexpr int32_t kErrors[] = {-EIO, -EAGAIN, -ENOMEM};
+      int32_t error = kErrors[machine_.random.below(3)];
+      return end_after(machine_.up_to(o.io_us_max), operation, [error] { return error; });
+    }
     end_after(machine_.up_to(o.io_us_max), operation, [inode = open->inode, part, offset] {
       return static_cast<int32_t>(inode->read(part, offset));
     });
@@ -302,8 +307,16 @@ void SimRing::wait(Instant until) {
 }
 
 size_t SimRing::run() {
-  // What a callback brings about is for the next turn.
+  // What a callback brings about is for the next turn, and so is what the completion queue had no
+  // room for: the kernel keeps it until there is.
   std::vector<Job> ready = std::exchange(ready_, {});
+  auto most = static_cast<size_t>(machine_.faults.options.completions_max);
+  if (machine_.faults.on && most > 0 && ready.size() > most) {
+    machine_.faults.count(Fault::completions_overflowed);
+    auto rest = ready.begin() + static_cast<ptrdiff_t>(most);
+    ready_.assign(std::make_move_iterator(rest), std::make_move_iterator(ready.end()));
+    ready.erase(rest, ready.end());
+  }
   ran_ = ready.size();
   for (Job& job : ready) job();
   return ran_;

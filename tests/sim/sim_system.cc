@@ -13,7 +13,7 @@ Instant clock_now() { return sim::machine().schedule.now(); }
 
 WallTime clock_wall() {
   sim::Machine& machine = sim::machine();
-  return WallTime{machine.schedule.now().us + machine.wall_offset.us};
+  return machine.wall.at(machine.schedule.now());
 }
 
 void fill_with_entropy(std::span<std::byte> bytes) {

@@ -18,6 +18,13 @@ SmtpHost::SmtpHost(Schedule& schedule, Faults& faults, Ledger& ledger, std::stri
   const Options& o = faults.options;
   pipelining_ = !random_.chance(static_cast<uint64_t>(o.smtp_no_pipelining), 1'000);
   chunking_ = !random_.chance(static_cast<uint64_t>(o.smtp_no_chunking), 1'000);
+  ehlo_ = !faults.met(random_, o.smtp_no_ehlo);
+  pipelining_ = pipelining_ && ehlo_;
+  chunking_ = chunking_ && ehlo_;
+  knows_bdat_ = !faults.met(random_, o.smtp_no_bdat);
+  takes_ahead_ = !faults.met(random_, o.smtp_no_ahead);
+  takes_within_ = takes_ahead_ || random_.chance(1, 2);
+  always_354_ = faults.met(random_, o.smtp_354_always);
 }
 
 std::shared_ptr<Actor> SmtpHost::accept() {

@@ -46,6 +46,11 @@ class SmtpHost {
   uint64_t salt_;
   bool pipelining_ = true;
   bool chunking_ = true;
+  bool ehlo_ = true;
+  bool knows_bdat_ = true;     // where it offers it
+  bool takes_ahead_ = true;    // where it offers it
+  bool takes_within_ = true;   // where not: all but what rides with a final dot
+  bool always_354_ = false;    // also where no recipient was taken
   uint64_t accepted_ = 0;
   size_t connections_ = 0;
   size_t connections_peak_ = 0;

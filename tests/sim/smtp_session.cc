@@ -79,7 +79,8 @@ void SmtpSession::on_open(Stream& stream) {
 
 void SmtpSession::on_bytes(Stream&, std::string_view bytes, Instant sent) {
   if (closed_) return;
-  if (replying_ && !host_.pipelining_) broke("ahead of the reply: " + std::string(bytes));
+  bool early = replying_ && !host_.pipelining_ && state_ != State::deaf;
+  if (early) broke("ahead of the reply: " + std::string(bytes));
   inbox_ += bytes;
   arrived_ += bytes.size();
   arrivals_.emplace_back(arrived_, sent);
@@ -116,9 +117,27 @@ void SmtpSession::multiline(std::string& text) {
   text = text.substr(0, 3) + "-and more than one line\r\n" + text;
 }
 
+void SmtpSession::spoil(std::string& text, bool& close) {
+  const Options& o = host_.faults_.options;
+  // Whoever gets this has not got the reply.
+  if (met(o.smtp_malformed)) {
+    marks_.clear();
+    static constexpr std::string_view kNone[] = {"hello\r\n", "25\r\n", "999 what\r\n",
+                                                 "250-first\r\n354 second\r\n"};
+    count(HostFault::malformed);
+    text = kNone[host_.random_.below(std::size(kNone))];
+  } else if (met(o.smtp_cut)) {
+    marks_.clear();
+    count(HostFault::cut);
+    text.resize(host_.random_.below(text.size()));
+    close = true;
+  }
+}
+
 void SmtpSession::reply(std::string text, bool close) {
   const Options& o = host_.faults_.options;
   multiline(text);
+  spoil(text, close);
   replying_ = true;
   Duration wait = Duration::microseconds(host_.random_.between(1, o.smtp_us_max));
   if (drawn(o.smtp_tarpit)) {
@@ -148,12 +167,13 @@ Instant SmtpSession::sent_at_begin() {
 
 void SmtpSession::read_more() {
   while (!replying_ && !closed_) {
+    if (state_ == State::deaf) return inbox_.clear();
     if (state_ == State::data) {
-      if (!read_data()) return;
+      if (!read_data()) return lose_content();
       continue;
     }
     if (state_ == State::bdat) {
-      if (!read_chunk()) return;
+      if (!read_chunk()) return lose_content();
       continue;
     }
     size_t end = inbox_.find("\r\n");
@@ -165,6 +185,7 @@ void SmtpSession::read_more() {
     Instant sent = sent_at_begin();
     if (line.starts_with("MAIL ")) mail_sent_ = sent;
     inbox_.erase(0, end + 2);
+    ahead_ = std::exchange(said_ahead_, !inbox_.empty());
     if (line.size() + 2 > kCommandMax) broke("a command of " + std::to_string(line.size()));
     if (line.find_first_of("\r\n") != std::string::npos) broke("a bare CR or LF in a command");
     command(line);
@@ -187,6 +208,7 @@ void SmtpSession::command(std::string_view line) {
     count(HostFault::closing_421);
     return reply("421 4.3.2 going down\r\n", true);
   }
+  if (refuses_ahead(line)) return reply("503 5.5.0 not ahead of my reply\r\n");
   if (line.starts_with("EHLO ") || line.starts_with("HELO ")) return ehlo(line);
   if (line.starts_with("MAIL FROM:")) return mail(line.substr(10));
   if (line.starts_with("RCPT TO:")) return rcpt(line.substr(8));
@@ -201,7 +223,26 @@ void SmtpSession::command(std::string_view line) {
   reply("500 5.5.2 what\r\n");
 }
 
+// A command that it invited to come early, and does not want early.
+bool SmtpSession::refuses_ahead(std::string_view line) {
+  bool of_transaction = line.starts_with("MAIL ") || line.starts_with("RCPT ") || line == "DATA";
+  bool behind_dot = std::exchange(behind_dot_, false);
+  if (host_.takes_ahead_ || !ahead_ || !of_transaction) return false;
+  if (host_.takes_within_ && !behind_dot) return false;
+  count(HostFault::not_ahead);
+  if (line[0] == 'M') {
+    end_transaction();
+    host_.mails_.push_back(mail_sent_);
+  }
+  refused_ = true;
+  return true;
+}
+
 void SmtpSession::ehlo(std::string_view line) {
+  if (!host_.ehlo_ && line[0] == 'E') {
+    count(HostFault::not_known);
+    return reply("502 5.5.2 what\r\n");
+  }
   state_ = State::greeted;
   extended_ = line[0] == 'E';
   if (!extended_) return reply("250 " + host_.name_ + "\r\n");
@@ -269,11 +310,21 @@ void SmtpSession::begin_data() {
     return reply("354 go ahead\r\n");
   }
   if (!refused_) broke("DATA without RCPT");
+  if (host_.always_354_ && state_ != State::fresh) {
+    state_ = State::data;
+    return reply("354 go ahead\r\n");
+  }
   reply("503 5.5.1 no valid recipients\r\n");
 }
 
 void SmtpSession::begin_bdat(std::string_view rest) {
   if (!host_.chunking_) broke("BDAT was not offered");
+  if (!host_.knows_bdat_) {
+    // What follows it would be read as commands.
+    count(HostFault::not_known);
+    state_ = State::deaf;
+    return reply("500 5.5.1 what\r\n");
+  }
   size_t space = rest.find(' ');
   std::string_view number = rest.substr(0, space);
   auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), chunk_left_);
@@ -318,8 +369,24 @@ bool SmtpSession::read_data() {
   return true;
 }
 
+// The connection goes while a content comes.
+void SmtpSession::lose_content() {
+  if (!met(host_.faults_.options.smtp_drop_content)) return;
+  step_ = Step::content;
+  bool reset = host_.random_.chance(1, 2);
+  count(reset ? HostFault::reset : HostFault::close);
+  close_now(reset);
+}
+
 void SmtpSession::take_content(std::string content, bool dotted) {
   step_ = Step::dot;
+  said_ahead_ = behind_dot_ = !inbox_.empty();
+  if (recipients_.empty()) {
+    if (!content.empty()) broke("a content for nobody");
+    end_transaction();
+    refused_ = true;
+    return reply("554 5.5.1 no valid recipients\r\n");
+  }
   content_.clear();
   for (size_t at = 0; at < content.size();) {
     size_t end = content.find("\r\n", at);

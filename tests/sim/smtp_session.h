@@ -26,7 +26,7 @@ class SmtpSession final : public Actor, public std::enable_shared_from_this<Smtp
   void on_end(Stream& stream, bool reset) override;
 
  private:
-  enum class State : uint8_t { fresh, greeted, mail, rcpt, data, bdat };
+  enum class State : uint8_t { fresh, greeted, mail, rcpt, data, bdat, deaf };
 
   // When the first of what is left to read was handed over.
   Instant sent_at_begin();
@@ -46,8 +46,13 @@ class SmtpSession final : public Actor, public std::enable_shared_from_this<Smtp
   // Says it after a while, then goes on reading. `close`: and nothing more.
   void reply(std::string text, bool close = false);
   void multiline(std::string& text);
+  // Makes another of it; `close`: and then no more comes.
+  void spoil(std::string& text, bool& close);
+  bool refuses_ahead(std::string_view line);
   bool lose(int64_t chance);
+  void lose_content();
   void close_now(bool reset);
+  bool met(int64_t chance) { return host_.faults_.met(host_.random_, chance); }
   bool drawn(int64_t chance) { return host_.faults_.drawn(host_.random_, chance); }
   void count(HostFault fault) { host_.faults_.count(fault, step_); }
   // The client broke the protocol.
@@ -66,6 +71,9 @@ class SmtpSession final : public Actor, public std::enable_shared_from_this<Smtp
   Instant mail_sent_;     // of the transaction
   bool replying_ = false;
   bool closed_ = false;
+  bool ahead_ = false;    // what is read now had come before the reply to what was before it
+  bool said_ahead_ = false;
+  bool behind_dot_ = false;  // the next was said with a final dot
   bool extended_ = false;
   std::string sender_;
   std::vector<std::string> recipients_;

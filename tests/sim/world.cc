@@ -22,8 +22,8 @@ World::World(uint64_t seed, const Options& options, Say say)
       faults_{options, true},
       random_(seed ^ 0x776f726c64u),
       net_(schedule_, faults_, random_.next()),
-      ledger_(schedule_),
-      machine_(schedule_, faults_, net_, dns_, random_.next()),
+      ledger_(schedule_, wall_),
+      machine_(schedule_, wall_, faults_, net_, dns_, random_.next()),
       say_(std::move(say)) {
   set_machine(&machine_);
   ledger_.on_note = [this](const std::string& line) { this->say(line); };
@@ -34,6 +34,8 @@ World::World(uint64_t seed, const Options& options, Say say)
   make_hosts();
   make_clients();
   plan_faults();
+  Random second(seed ^ 0x66617573u);
+  plan_second_faults(second);
 }
 
 World::~World() {
@@ -45,7 +47,7 @@ World::~World() {
 }
 
 void World::say(const std::string& line) {
-  if (say_) say_(rfc3339(WallTime{schedule_.now().us + machine_.wall_offset.us}) + " " + line);
+  if (say_) say_(rfc3339(wall_.at(schedule_.now())) + " " + line);
 }
 
 // ---- what there is -----------------------------------------------------------------------------
@@ -66,6 +68,10 @@ void World::make_hosts() {
       } else {
         domain.kind = static_cast<DomainKind>(random_.below(4));
       }
+      if (domain.kind == DomainKind::plain) {
+        if (faults_.met(random_, o.dns_alias)) domain.kind = DomainKind::alias;
+        if (faults_.met(random_, o.dns_loop)) domain.kind = DomainKind::loop;
+      }
     }
     count_domain(domain.kind);
     hosts_.push_back(std::make_unique<SmtpHost>(schedule_, faults_, ledger_, "mx." + domain.name,
@@ -78,6 +84,8 @@ void World::make_hosts() {
 void World::count_domain(DomainKind kind) {
   if (kind == DomainKind::null_mx) faults_.count(Fault::domain_null_mx);
   if (kind == DomainKind::missing) faults_.count(Fault::domain_missing);
+  if (kind == DomainKind::alias) faults_.count(Fault::domain_alias);
+  if (kind == DomainKind::loop) faults_.count(Fault::domain_loop);
   if (kind == DomainKind::dead_first) faults_.count(Fault::domain_dead_first);
 }
 
@@ -86,7 +94,7 @@ void World::make_clients() {
   operator_ = std::make_unique<ApiClient>(schedule_, faults_, net_, kControl, random_.next());
   api_ = std::make_unique<ApiClient>(schedule_, faults_, net_, kApi, random_.next());
   api_->on_note = operator_->on_note = [this](const std::string& line) { say(line); };
-  reader_ = std::make_unique<EventReader>(schedule_, *api_, ledger_, machine_.wall_offset);
+  reader_ = std::make_unique<EventReader>(schedule_, *api_, ledger_);
   for (int64_t c = 0; c < o.campaigns; ++c) {
     Submitter::Plan plan;
     plan.name = "c" + std::to_string(c);
@@ -164,6 +172,63 @@ void World::plan_faults() {
   schedule_.after(Duration::seconds(o.faults_for_s), [this] { heal(); });
 }
 
+void World::plan_second_faults(Random& random) {
+  const Options& o = faults_.options;
+  auto some_time = [&random, &o] {
+    return Duration::microseconds(random.between(1, o.faults_for_s * 1'000'000));
+  };
+  for (int64_t i = 0; i < o.clock_jumps; ++i) {
+    schedule_.after(some_time(), [this, seed = random.next()] {
+      Random drawn(seed);
+      jump_clock(drawn);
+    });
+  }
+  for (int64_t i = 0; i < o.bit_flips; ++i) {
+    schedule_.after(some_time(), [this, seed = random.next()] {
+      Random drawn(seed);
+      flip_bit(drawn);
+    });
+  }
+}
+
+void World::jump_clock(Random& random) {
+  int64_t max_ms = std::max<int64_t>(faults_.options.clock_jump_s_max, 1) * 1'000;
+  Duration by = Duration::milliseconds(random.between(-max_ms, max_ms));
+  if (by == Duration{}) return;
+  faults_.count(by > Duration{} ? Fault::clock_forward : Fault::clock_back);
+  say("world: the wall clock jumps by " + std::to_string(by.whole_ms()) + " ms");
+  wall_.jump(schedule_.now(), by);
+}
+
+// Of a segment that nothing is appended to any more: what is behind it is durable, and says so. In
+// the last one a bad tail is taken for torn, for nobody can tell.
+void World::flip_bit(Random& random) {
+  std::vector<std::pair<std::string, InodePtr>> sealed;
+  std::string followed;  // the folder of a later one that has records
+  const auto& files = machine_.disk->files();
+  for (auto at = files.rbegin(); at != files.rend(); ++at) {
+    const auto& [path, inode] = *at;
+    if (!path.starts_with("/spool/slice-") || !path.ends_with(".seg")) continue;
+    std::string folder = path.substr(0, path.rfind('/'));
+    if (followed == folder && inode->dirty_pages() == 0) sealed.emplace_back(path, inode);
+    if (inode->content_bytes() > kPageBytes && inode->is_clean(0)) followed = folder;
+  }
+  if (sealed.empty()) return;
+  const auto& [path, inode] = sealed[random.below(sealed.size())];
+  uint64_t at = random.below(inode->content_bytes());
+  inode->flip(at, static_cast<uint8_t>(1u << random.below(8)));
+  faults_.count(Fault::bit_flipped);
+  flipped_.push_back(path);
+  say("world: a bit of " + path + ", byte " + std::to_string(at) + ", is flipped");
+}
+
+// A start that names the file that was harmed is all that can be asked for.
+bool World::names_damage(const std::string& problem) const {
+  return std::any_of(flipped_.begin(), flipped_.end(), [&problem](const std::string& path) {
+    return problem.find(path) != std::string::npos;
+  });
+}
+
 void World::heal() {
   say("world: heals");
   healed_ = true;
@@ -195,6 +260,10 @@ void World::start_node() {
   }
   if (started) return;
   say("world: it does not start: " + node_->problem());
+  if (names_damage(node_->problem())) {
+    damage_named_ = true;
+    return machine_.end_process(false);
+  }
   bool no_space = node_->problem().find("No space") != std::string::npos;
   if (!no_space) ledger_.broke("start: " + node_->problem());
   machine_.end_process(false);
@@ -316,11 +385,15 @@ void World::check_connections(const IpAddress& ip) {
 
 void World::judge(Verdict& verdict) {
   const Options& o = faults_.options;
-  Duration limit = Duration::seconds(o.faults_for_s + 3 * o.retry_s) + kDrainsWithin;
+  run_until([this] { return damage_named_ || healed_; }, Duration::seconds(o.faults_for_s + 1));
+  // What was to be tried again by a clock that went back waits so much longer.
+  Duration limit = Duration::seconds(3 * o.retry_s) + kDrainsWithin + wall_.lost();
   if (o.messages_per_second > 0) {
     limit = limit + Duration::seconds(o.recipients * o.campaigns / o.messages_per_second);
   }
-  if (!run_until([this] { return drained(); }, limit)) {
+  bool drains = run_until([this] { return damage_named_ || drained(); }, limit);
+  if (damage_named_) return;
+  if (!drains) {
     if (!ledger_.broken().empty()) return;
     verdict.kind = Verdict::Kind::liveness;
     verdict.what = what_waits();

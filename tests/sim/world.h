@@ -55,6 +55,10 @@ class World {
   void make_clients();
   void begin_clients(const std::string& key_json);
   void plan_faults();
+  void plan_second_faults(Random& random);
+  void jump_clock(Random& random);
+  void flip_bit(Random& random);
+  bool names_damage(const std::string& problem) const;
   engine::Config config() const;
   void say(const std::string& line);
 
@@ -78,6 +82,7 @@ class World {
   Random random_;
   Net net_;
   DnsWorld dns_;
+  Wall wall_;
   Ledger ledger_;
   Machine machine_;
   Say say_;
@@ -91,6 +96,8 @@ class World {
   std::vector<Instant> starts_;
   bool stopping_ = false;  // in order
   bool healed_ = false;
+  bool damage_named_ = false;          // the run ends there
+  std::vector<std::string> flipped_;  // files
   bool rests_ = false;     // is not started again
 };
 
