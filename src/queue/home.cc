@@ -18,8 +18,8 @@ const char* name_of(SubmitError error) {
 }
 
 const char* name_of(Hold hold) {
-  constexpr const char* kNames[] = {"none",   "ready",      "not_started", "scheduled",
-                                    "paused", "not_before", "retry",       "ending"};
+  constexpr const char* kNames[] = {"none",       "ready", "not_started", "scheduled", "paused",
+                                    "not_before", "retry", "ending",      "disk_full"};
   return kNames[static_cast<uint8_t>(hold)];
 }
 
@@ -137,7 +137,9 @@ void Home::State::turn() {
 }
 
 void Home::State::reserve_for_outcomes() {
-  log_->reserve_for_outcomes(recipients_.used() * kOutcomeReserveBytes);
+  uint64_t live = recipients_.used();
+  log_->reserve_for_outcomes(live * kOutcomeReserveBytes +
+                             std::min(live, kPaddedOutcomesMax) * kOutcomePaddingBytes);
 }
 
 void Home::State::fail() {
@@ -313,6 +315,9 @@ void Home::set_event_sink(std::function<void(EventFacts&, spool::Position)> sink
 void Home::set_event_room(std::function<bool()> room) { state_->event_room_ = std::move(room); }
 void Home::set_idle_sink(std::function<void(CampaignId)> sink) {
   state_->idle_sink_ = std::move(sink);
+}
+void Home::set_hold_sink(std::function<void(SpoolHold)> sink) {
+  state_->hold_sink_ = std::move(sink);
 }
 void Home::set_failure_sink(std::function<void()> sink) {
   state_->failure_sink_ = std::move(sink);

@@ -15,7 +15,9 @@
 //
 // Delivery. See queue/lease.h. A lease is not touched by pause, cancel or expiry: whoever holds it
 // asks CampaignStates::may_send() and looks at the deadline right before MAIL FROM, and gives back
-// what may not go.
+// what may not go. On a full disk no more is leased than there is room for the outcomes of; where
+// an outcome could be written nowhere all the same, the hold sink is told, and no further content
+// may leave before it could.
 //
 // Outcomes are written when they are settled and synced every `outcome_sync`; then the event sink
 // gets them, in the order of the log. Who exported them says so with exported(): no segment that is
@@ -140,6 +142,7 @@ enum class Hold : uint8_t {
   not_before,     // its own earliest time, next_attempt_at
   retry,          // deferred until next_attempt_at
   ending,         // it is being expired or cancelled
+  disk_full,      // the disk is full: what becomes of it could not be written
 };
 const char* name_of(Hold hold);
 
@@ -227,6 +230,9 @@ class Home {
   // Called when is_idle() may have become true of a campaign (a hint; it may get new recipients at
   // once).
   void set_idle_sink(std::function<void(CampaignId)> sink);
+  // Called when it changes how much stands still for want of room for outcomes, within the call of
+  // whatever changed it; none at first.
+  void set_hold_sink(std::function<void(SpoolHold)> sink);
   // Called once when the log failed: sending must stop, no outcome could be kept.
   void set_failure_sink(std::function<void()> sink);
 

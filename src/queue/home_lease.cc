@@ -37,12 +37,44 @@ void Home::State::pull(std::shared_ptr<PullOp> op) {
   } else {
     mark(Mark::pull_waited);
     waiting_pulls_.push_back(std::move(op));
+    if (!may_end_more()) wait_for_room();
+    say_hold();
   }
 }
 
 // While an outcome waits for room nothing more is sent: its own could wait, too.
 bool Home::State::can_pull() const {
-  return unsaved_.empty() && flights_.used() < kLeasesMax && !closing_ && !failed_;
+  return unsaved_.empty() && flights_.used() < kLeasesMax && may_end_more() && !closing_ &&
+         !failed_;
+}
+
+// So many outcomes find room on what there is; a restart is all that takes from it.
+uint64_t Home::State::endings_max() const {
+  return log_->room_left(spool::Room::outcome) / kOutcomeBytesMax;
+}
+
+void Home::State::wait_for_room() {
+  if (std::exchange(waits_for_room_, true)) return;
+  log_->when_room([weak = std::weak_ptr<State*>(self_)] {
+    auto self = weak.lock();
+    if (!self) return;
+    (*self)->waits_for_room_ = false;
+    (*self)->retry_unsaved();
+    (*self)->schedule_turn();
+  });
+}
+
+// While it closes nothing is out that could be sent.
+void Home::State::say_hold() {
+  SpoolHold hold = SpoolHold::none;
+  if (!unsaved_.empty()) {
+    hold = SpoolHold::contents;
+  } else if (!waiting_pulls_.empty() && !may_end_more()) {
+    hold = SpoolHold::leases;
+  }
+  if (hold == hold_ || closing_) return;
+  hold_ = hold;
+  if (hold_sink_) hold_sink_(hold);
 }
 
 void Home::State::retry_pulls() {
@@ -51,6 +83,8 @@ void Home::State::retry_pulls() {
     waiting_pulls_.pop_front();
     collect(op);
   }
+  if (!waiting_pulls_.empty() && !may_end_more()) wait_for_room();
+  say_hold();
 }
 
 // Who waits for a pull waits with its own end for it.
@@ -61,7 +95,9 @@ void Home::State::end_pulls() {
 
 void Home::State::collect(const std::shared_ptr<PullOp>& op) {
   uint32_t number = op->destination.number;
-  while (op->leases.size() < op->messages && flights_.used() < kLeasesMax) {
+  uint64_t most = endings_max();
+  while (op->leases.size() < op->messages && flights_.used() < kLeasesMax &&
+         flights_.used() + finishing_ < most) {
     if (!op->leases.empty() && op->bytes_taken >= op->bytes) break;
     if (number >= destinations_.end() ||
         destinations_.destination(number).generation != op->destination.generation) {

@@ -87,6 +87,7 @@ void Home::State::save(Ending ending) {
   recipients_[ending.slot].set(kEntryUnsaved);
   unsaved_.push_back(std::move(ending));
   if (unsaved_.size() == 1) retry_unsaved();
+  if (!unsaved_.empty()) say_hold();
 }
 
 void Home::State::retry_unsaved() {
@@ -109,16 +110,14 @@ void Home::State::retry_unsaved() {
       if (place.error() == spool::AppendError::poisoned) return fail();
       CHECK(place.error() != spool::AppendError::too_large);
       mark(Mark::outcome_waited);
-      log_->when_room([weak = std::weak_ptr<State*>(self_)] {
-        if (auto self = weak.lock()) (*self)->retry_unsaved();
-      });
-      return;
+      return wait_for_room();
     }
     Ending saved = std::move(ending);
     unsaved_.pop_front();
     apply(saved, *place);
   }
   if (unsaved_.empty() && !waiting_pulls_.empty()) schedule_turn();
+  if (hold_ == SpoolHold::contents) say_hold();
   if (unsaved_.empty() && closing_ && !log_closed_) close_log();
 }
 

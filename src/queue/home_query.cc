@@ -124,6 +124,8 @@ RecipientStatus Home::State::status_of(Slot slot, const Loaded& loaded) const {
     status.hold = Hold::paused;
   } else if (entry.state() == EntryState::due) {
     status.hold = entry.has(kEntryTried) ? Hold::retry : Hold::not_before;
+  } else if (hold_ != SpoolHold::none) {
+    status.hold = Hold::disk_full;
   } else {
     status.hold = Hold::ready;
   }

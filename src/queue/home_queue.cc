@@ -139,6 +139,8 @@ bool Home::State::fire_due() {
       arm_due();
       return false;
     }
+    // It may be over; housekeeping comes back to it.
+    if (!may_end_more()) return false;
     Slot slot = due_.first();
     due_.remove(slot);
     place(slot);
@@ -228,6 +230,10 @@ bool Home::State::sweep_page(uint32_t page) {
     if (!cancelled && entry.expires_s > now_s()) continue;
     if (canary(Canary::expiry_skipped_while_paused) && !campaign.may_send && !cancelled) continue;
     if (finishing_ >= kFinishingMax || !unsaved_.empty()) return false;
+    if (!may_end_more()) {
+      wait_for_room();
+      return false;
+    }
     take_out(slot);
     finish(slot, cancelled ? Outcome::cancelled : Outcome::expired);
   }

@@ -22,6 +22,10 @@ constexpr size_t kSegmentsKept = 4;
 // Records' bytes on disk for each byte that still lives, before the oldest segment is copied.
 constexpr uint64_t kDiskPerLiveByte = 3;
 constexpr size_t kFoldsAtOnce = 64;
+// On a full disk: so much at least is over, in segments, that the oldest is copied.
+constexpr uint64_t kSegmentsToGain = 2;
+// About what a record of sums takes.
+constexpr uint64_t kSumsBytes = 128;
 
 }  // namespace
 
@@ -32,9 +36,18 @@ bool Home::State::reclaim_wanted() const {
   if (oldest->sequence <= erase_through_) return true;
   if (live_in_segment_.empty() || live_in_segment_.begin()->first > oldest->sequence) return true;
   if (loop_.wall_now() - oldest->opened > options_.record_age_max) return true;
-  if (log_->disk_full()) return true;
+  // Not where no more comes of it than is copied.
+  uint64_t live = live_units_ * kSizeUnit;
+  if (log_->disk_full()) {
+    return log_->bytes_of_segments() > live + live / 4 + kSegmentsToGain * log_->segment_bytes();
+  }
   if (log_->segment_count() <= kSegmentsKept) return false;
-  return log_->bytes_on_disk() > live_units_ * kSizeUnit * kDiskPerLiveByte;
+  return log_->bytes_on_disk() > live * kDiskPerLiveByte;
+}
+
+// What is on its way to an outcome keeps its room.
+bool Home::State::may_copy(uint64_t bytes) const {
+  return log_->room_left(spool::Room::reclaim) >= bytes_of_endings() + bytes;
 }
 
 bool Home::State::reclaim_allowed(uint32_t segment) const {
@@ -60,7 +73,7 @@ void Home::State::reclaim() {
   if (!started_ || closing_ || failed_ || loop_.now() < reclaim_after_) return;
   if (!reclaim_wanted()) return;
   uint32_t segment = log_->oldest()->sequence;
-  if (!reclaim_allowed(segment)) return;
+  if (!reclaim_allowed(segment) || !may_copy(log_->segment_bytes() / 2)) return;
   reclaiming_ = true;
   scan_done_ = false;
   reclaim_segment_ = segment;
@@ -185,6 +198,7 @@ void Home::State::reclaim_failed() {
 void Home::State::pump_copies() {
   if (failed_ || closing_) return;
   while (!copies_.empty()) {
+    if (!may_copy(spool::record_size(copies_.front().second.size()))) return wait_for_copy_room();
     auto place = log_->append(copies_.front().first, copies_.front().second, spool::Room::reclaim);
     if (!place) {
       if (place.error() == spool::AppendError::poisoned) return fail();
@@ -273,7 +287,11 @@ void Home::State::copy_folded(Slot slot, const Loaded& loaded) {
   record.last_source = loaded.last_source;
   std::string payload;
   spool::encode(record, payload);
-  auto place = log_->append(spool::Folded::kType, payload, spool::Room::reclaim);
+  Result<spool::Position, spool::AppendError> place =
+      std::unexpected(spool::AppendError::no_room_yet);
+  if (may_copy(spool::record_size(payload.size()))) {
+    place = log_->append(spool::Folded::kType, payload, spool::Room::reclaim);
+  }
   if (!place) {
     if (place.error() == spool::AppendError::poisoned) return fail();
     to_fold_.push_back(recipients_.id_of(slot));
@@ -304,7 +322,8 @@ void Home::State::copy_folded(Slot slot, const Loaded& loaded) {
 }
 
 void Home::State::write_snapshot() {
-  bool good = true;
+  // Half of it would be written again.
+  bool good = may_copy((campaign_numbers_.size() + batch_slots_.size() + 1) * kSumsBytes);
   auto write = [&](spool::RecordType type, const std::string& payload) {
     if (!good) return;
     auto place = log_->append(type, payload, spool::Room::reclaim);

@@ -212,6 +212,14 @@ class Home::State {
   struct PullOp;
   void pull(std::shared_ptr<PullOp> op);
   bool can_pull() const;
+  uint64_t endings_max() const;
+  // Room for one more outcome beside those that are on their way.
+  bool may_end_more() const { return flights_.used() + finishing_ < endings_max(); }
+  uint64_t bytes_of_endings() const {
+    return (flights_.used() + finishing_) * kOutcomeBytesMax;
+  }
+  void wait_for_room();
+  void say_hold();
   void collect(const std::shared_ptr<PullOp>& op);
   void lease(const std::shared_ptr<PullOp>& op, Slot slot);
   void fill(const std::shared_ptr<PullOp>& op, size_t index, Slot slot, const Loaded* loaded);
@@ -286,6 +294,7 @@ class Home::State {
   void reclaim();
   bool reclaim_wanted() const;
   bool reclaim_allowed(uint32_t segment) const;
+  bool may_copy(uint64_t bytes) const;
   void copy_record(const spool::RecordView& record);
   void copy_recipient(const spool::RecordView& record, const spool::Recipient& recipient);
   void copy_commit(const spool::RecordView& record);
@@ -314,6 +323,7 @@ class Home::State {
   std::function<void(EventFacts&, spool::Position)> event_sink_;
   std::function<bool()> event_room_;
   std::function<void(CampaignId)> idle_sink_;
+  std::function<void(SpoolHold)> hold_sink_;
   std::function<void()> failure_sink_;
 
   // ---- what lives here ----
@@ -376,6 +386,8 @@ class Home::State {
 
   // ---- outcomes ----
   std::deque<Ending> unsaved_;
+  bool waits_for_room_ = false;
+  SpoolHold hold_ = SpoolHold::none;  // as it was said
   uint64_t deferrals_unwritten_ = 0;
   bool events_blocked_ = false;
   std::deque<Event> events_;

@@ -74,6 +74,13 @@ struct Pulled {
   bool more = false;
 };
 
+// How much of a home's mail stands still because outcomes find no room on a full disk.
+enum class SpoolHold : uint8_t {
+  none,
+  leases,   // there is room for the outcomes of what is leased: nothing more is given
+  contents  // outcomes could not be written: no content of its mail may leave until they are
+};
+
 // How an attempt ended.
 struct Report {
   // delivered, deferred or bounced, or expired: the deadline had passed before MAIL.

@@ -14,8 +14,14 @@ constexpr uint32_t kOpenBatchesMax = 1'024;       // at a home, begun and not co
 constexpr uint32_t kLeasesMax = 262'144;          // out at a time; beyond, pulls give nothing
 constexpr uint32_t kPullMessagesMax = 4'096;      // of one pull
 // Set aside in the log for the outcome of each live recipient, and how many may be appended before
-// that is said again.
+// that is said again. Where few end at a time, each has a sync of its own and fills a sector; who
+// has more than kPaddedOutcomesMax has not all of them end so.
 constexpr uint64_t kOutcomeReserveBytes = 192;
+constexpr uint64_t kOutcomePaddingBytes = 320;
+constexpr uint64_t kPaddedOutcomesMax = 262'144;
+// No outcome takes more: the longest record is shorter than two sectors. On a full disk so many are
+// out as this finds room for.
+constexpr uint64_t kOutcomeBytesMax = 1'024;
 constexpr uint64_t kReserveEvery = 1'024;
 // Events held in memory while they wait to be durable and taken; of more only the place is kept.
 constexpr size_t kEventsHeldMax = 65'536;

@@ -61,10 +61,25 @@ size_t Log::State::floor_of(Room room) const {
   return 0;
 }
 
+// On a full disk nothing comes to what is here; the ends of segments are not always of use.
+uint64_t Log::State::room_left(Room room) const {
+  if (!spares->disk_full()) return UINT64_MAX;
+  uint64_t usable = options.segment_bytes - 2 * kSegmentOverhead;
+  size_t here = spares->ready() + spares->reserved();
+  size_t floor = floor_of(room);
+  uint64_t left = has_active() ? active_left() : 0;
+  return left + (here > floor ? here - floor : 0) * usable;
+}
+
+uint64_t Log::State::active_left() const {
+  const Segment& last = segments.back();
+  return last.capacity() - last.end;
+}
+
 Result<void, AppendError> Log::State::refuse(uint64_t bytes, Room room) const {
   if (is_poisoned) return std::unexpected(AppendError::poisoned);
   uint64_t usable = options.segment_bytes - kSegmentOverhead;
-  uint64_t left = has_active() ? segments.back().capacity() - segments.back().end : 0;
+  uint64_t left = has_active() ? active_left() : 0;
   size_t rolls = bytes <= left ? 0 : static_cast<size_t>((bytes + usable - 1) / usable);
   size_t floor = floor_of(room);
   size_t ready = spares->ready();
@@ -335,6 +350,8 @@ Result<void, AppendError> Log::check_room(uint64_t bytes, Room room) const {
   return state_->refuse(bytes, room);
 }
 
+uint64_t Log::room_left(Room room) const { return state_->room_left(room); }
+
 void Log::when_room(std::function<void()> callback) {
   state_->room_waiters.push_back(std::move(callback));
 }
@@ -365,8 +382,14 @@ Result<void, AppendError> Log::roll() {
   return {};
 }
 
+uint64_t Log::segment_bytes() const { return state_->options.segment_bytes; }
+
 uint64_t Log::bytes_on_disk() const {
-  uint64_t bytes = state_->spares->ready() * state_->options.segment_bytes;
+  return bytes_of_segments() + state_->spares->ready() * segment_bytes();
+}
+
+uint64_t Log::bytes_of_segments() const {
+  uint64_t bytes = 0;
   for (const Segment& segment : state_->segments) bytes += segment.file_size;
   return bytes;
 }

@@ -20,7 +20,9 @@
 // as fewer spare segments stand ready, or less space is set aside, than the reserve says; outcomes
 // when only reclaim's segment is left. Beside options.reserve_segments that stand ready, space is
 // set aside for what reserve_for_outcomes() says, in files that become segments when the disk gives
-// no other room.
+// no other room. On a full disk a segment that is unlinked is set aside, too, where files are
+// missing, and what was set aside is there again after a restart. A restart costs the rest of the
+// segment that was appended to.
 //
 // Failures. After a failed write or sync the log is poisoned: every waiter gets `false`, nothing is
 // tried again and believed, and nothing more is taken. What was not acknowledged may or may not be
@@ -132,6 +134,9 @@ class Log {
   Result<Position, AppendError> append(RecordType type, std::string_view payload, Room room);
   // Whether `bytes` more of records (record_size() each) would be taken now, in a row.
   Result<void, AppendError> check_room(uint64_t bytes, Room room) const;
+  // What records for this may take in all while the disk gives nothing more, whether it stands
+  // ready now or has to be made ready; as good as endless while the disk is not full.
+  uint64_t room_left(Room room) const;
   // Once, when a refused append may succeed: a segment became ready or staged bytes went out.
   void when_room(std::function<void()> callback);
 
@@ -154,8 +159,10 @@ class Log {
   size_t segment_count() const;
   std::optional<SegmentInfo> oldest() const;
   std::optional<SegmentInfo> segment(uint32_t sequence) const;
-  // The segments' bytes, spares included; what is set aside not.
+  // The segments' bytes, spares included; what is set aside not. And without the spares.
   uint64_t bytes_on_disk() const;
+  uint64_t bytes_of_segments() const;
+  uint64_t segment_bytes() const;  // of new ones
   // Closes the tail segment where it has records, so that it can be reclaimed by age.
   Result<void, AppendError> roll();
 

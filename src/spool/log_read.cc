@@ -303,25 +303,30 @@ void Log::State::unlink_oldest(Position copies_end, std::move_only_function<void
   CHECK(!scan.active || scan.at.segment != oldest.header.sequence, "the segment is being read");
   CHECK(!copies_end.is_set() || stream_of(copies_end) < durable, "the copies must be durable");
   unlinking = true;
+  bool keeps = oldest.file_size == options.segment_bytes && spares->keeps_next();
+  std::string kept = keeps ? spares->reserve_path() : "";
   loop.offload().run(
-      [path = oldest.path, folder = folder] {
-        auto removed = remove_file(path);
+      [path = oldest.path, kept, folder = folder] {
+        auto gone = kept.empty() ? remove_file(path) : rename_file(path, kept);
         // Another time only the folder's sync failed.
-        bool gone = removed || removed.error() == ENOENT;
-        return gone && sync_folder(folder).has_value();
+        bool was_gone = !gone && gone.error() == ENOENT;
+        bool ok = (gone || was_gone) && sync_folder(folder).has_value();
+        return std::pair(ok, was_gone ? std::string() : kept);
       },
-      [alive = self, done = std::move(done)](bool ok) mutable {
-        if (*alive != nullptr) (*alive)->on_unlinked(ok, std::move(done));
+      [alive = self, done = std::move(done)](std::pair<bool, std::string> gone) mutable {
+        if (*alive != nullptr) (*alive)->on_unlinked(gone.first, gone.second, std::move(done));
       });
 }
 
-void Log::State::on_unlinked(bool ok, std::move_only_function<void(bool)> done) {
+void Log::State::on_unlinked(bool ok, const std::string& kept,
+                             std::move_only_function<void(bool)> done) {
   unlinking = false;
   if (ok) {
     Segment& oldest = segments.front();
     if (oldest.file >= 0) close_descriptor(oldest.file);
     segments.pop_front();
     ++counters.segments_deleted;
+    if (!kept.empty()) spares->keep(kept);
     spares->poke();
     tell_room();
   }

@@ -26,13 +26,18 @@ Result<void> Log::State::recover(const RecordVisitor& visitor) {
   }
   auto listing = list_slice(folder);
   if (!listing) return std::unexpected(listing.error());
+  make_spares(*listing);
   for (const std::string& path : listing->unfinished) {
+    if (spares->adopt_reserved(path)) continue;
     if (auto removed = remove_file(path); !removed) {
       return fail(fmt::format("cannot remove {}: {}", path, std::strerror(removed.error())));
     }
   }
   if (auto recovered = recover_segments(*listing, visitor); !recovered) return recovered;
-  start_spares(*listing);
+  for (const ListedSegment& spare : listing->spares) {
+    spares->adopt(spare.path, spare.start.header);
+  }
+  spares->set_target(options.reserve_segments + 1);
   loop.add_turn_end([alive = self] {
     if (*alive != nullptr) (*alive)->turn_end();
   });
@@ -103,7 +108,7 @@ Result<void, int> Log::State::close_last(Segment& segment, uint32_t durable_mark
   return done;
 }
 
-void Log::State::start_spares(const SliceListing& listing) {
+void Log::State::make_spares(const SliceListing& listing) {
   SegmentHeader pattern;
   pattern.slice = options.slice;
   pattern.spool_id = options.spool_id;
@@ -112,8 +117,6 @@ void Log::State::start_spares(const SliceListing& listing) {
     tell_room();
     try_close();
   });
-  for (const ListedSegment& spare : listing.spares) spares->adopt(spare.path, spare.start.header);
-  spares->set_target(options.reserve_segments + 1);
 }
 
 Result<std::unique_ptr<Log>> Log::open(Loop& loop, std::string folder, LogOptions options,

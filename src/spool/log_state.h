@@ -107,7 +107,7 @@ struct Log::State {
   Result<void> recover(const RecordVisitor& visitor);
   Result<void> recover_segments(const struct SliceListing& listing, const RecordVisitor& visitor);
   Result<void, int> close_last(Segment& segment, uint32_t durable_mark, bool cut);
-  void start_spares(const struct SliceListing& listing);
+  void make_spares(const struct SliceListing& listing);
 
   // log.cc
   Result<void, AppendError> refuse(uint64_t bytes, Room room) const;
@@ -129,6 +129,8 @@ struct Log::State {
   void tell_room();
   bool is_too_old(const Segment& segment, Room room) const;
   size_t floor_of(Room room) const;
+  uint64_t room_left(Room room) const;
+  uint64_t active_left() const;
   bool quiet() const;
   void try_close();
 
@@ -153,7 +155,7 @@ struct Log::State {
   void note_scan_damage(uint32_t begin, uint32_t end);
   void end_scan();
   void unlink_oldest(Position copies_end, std::move_only_function<void(bool)> done);
-  void on_unlinked(bool ok, std::move_only_function<void(bool)> done);
+  void on_unlinked(bool ok, const std::string& kept, std::move_only_function<void(bool)> done);
   uint64_t stream_of(Position position) const;
 
   Segment& active() { return segments.back(); }

@@ -1,6 +1,8 @@
 #include "spool/spares.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <utility>
 
 #include "base/check.h"
@@ -12,6 +14,16 @@
 
 namespace postring::spool {
 namespace {
+
+constexpr std::string_view kReservePrefix = "reserve-";
+
+Result<uint64_t, int> size_of_file(const std::string& path) {
+  auto file = open_file(path, OpenMode::read);
+  if (!file) return std::unexpected(file.error());
+  auto size = file_size(*file);
+  close_descriptor(*file);
+  return size;
+}
 
 // Opens the file where nothing but its header was ever written to it.
 Result<int, int> open_untouched(const std::string& path, uint64_t size) {
@@ -35,18 +47,17 @@ Result<int, int> allocate(const std::string& path, uint64_t size) {
   return std::unexpected(allocated.error());
 }
 
-// What was set aside is made a segment's file; the space is its own already.
+// What was set aside is made a segment's file; the space is its own already. On failure it stays
+// what it was.
 Result<int, int> allocate_reserved(const std::string& reserved, const std::string& path,
                                    uint64_t size) {
-  if (auto renamed = rename_file(reserved, path); !renamed) {
-    return std::unexpected(renamed.error());
-  }
-  auto file = open_file(path, OpenMode::read_write);
+  auto file = open_file(reserved, OpenMode::read_write);
   if (!file) return file;
-  auto allocated = preallocate_file(*file, size);
-  if (allocated) return file;
+  auto done = preallocate_file(*file, size);
+  if (done) done = rename_file(reserved, path);
+  if (done) return file;
   close_descriptor(*file);
-  return std::unexpected(allocated.error());
+  return std::unexpected(done.error());
 }
 
 Result<void, int> give_name(const std::string& from, const std::string& to,
@@ -87,14 +98,44 @@ void Spares::adopt(const std::string& path, const SegmentHeader& header) {
   adopted_.push_back({path, header});
 }
 
+bool Spares::adopt_reserved(const std::string& path) {
+  std::string_view name = std::string_view(path).substr(folder_.size() + 1);
+  if (!name.starts_with(kReservePrefix)) return false;
+  auto size = size_of_file(path);
+  if (!size || *size != pattern_.size) return false;
+  uint32_t number = 0;
+  name.remove_prefix(kReservePrefix.size());
+  std::from_chars(name.data(), name.data() + name.size(), number);
+  next_reserve_ = std::max(next_reserve_, number + 1);
+  reserved_.push_back(path);
+  return true;
+}
+
 void Spares::set_target(size_t target) {
   target_ = target;
   advance();
 }
 
 void Spares::set_reserved_target(size_t target) {
-  if (target == reserved_target_) return;
+  if (std::exchange(reserved_target_known_, true) && target == reserved_target_) return;
   reserved_target_ = target;
+  advance();
+}
+
+bool Spares::keeps_next() const {
+  size_t missing = target_ > ready_.size() ? target_ - ready_.size() : 0;
+  return disk_full_ && reserved_.size() < reserved_target_ + missing + 1;
+}
+
+std::string Spares::reserve_path() {
+  std::string name = segment_name(next_reserve_++);
+  name.replace(name.size() - kSegmentSuffix.size(), kSegmentSuffix.size(), kNewSegmentSuffix);
+  return folder_ + "/" + std::string(kReservePrefix) + name;
+}
+
+void Spares::keep(const std::string& path) {
+  reserved_.push_back(path);
+  changed_();
   advance();
 }
 
@@ -132,14 +173,13 @@ void Spares::advance() {
   // Setting aside is quick, but nothing at all can be appended without a spare.
   if (reserve_wanted && !(wanted && ready_.empty())) return start_reserving();
   if (wanted) return begin_segment();
-  if (reserved_.size() > reserved_target_ + 2) start_releasing();
+  if (reserved_target_known_ && reserved_.size() > reserved_target_ + 2) start_releasing();
 }
 
 void Spares::start_reserving() {
   step_ = Step::reserving;
   made_of_reserve_ = false;
-  std::string path = folder_ + "/reserve-" + segment_name(next_reserve_++);
-  path.replace(path.size() - kSegmentSuffix.size(), kSegmentSuffix.size(), kNewSegmentSuffix);
+  std::string path = reserve_path();
   offload([path, size = pattern_.size] { return reserve_space(path, size); },
           [this, path](Result<void, int> result) { on_reserved(path, result); });
 }
@@ -147,6 +187,7 @@ void Spares::start_reserving() {
 void Spares::on_reserved(const std::string& path, Result<void, int> result) {
   if (!result) return fail_with(result.error());
   step_ = Step::idle;
+  disk_full_ = false;
   reserved_.push_back(path);
   changed_();
   advance();
@@ -211,7 +252,10 @@ void Spares::start_allocating() {
     offload([from = reserved_.front(), path, size = pattern_.size] {
               return allocate_reserved(from, path, size);
             },
-            [this](Result<int, int> file) { on_allocated(file); });
+            [this, from = reserved_.front()](Result<int, int> file) {
+              if (!file) reserved_.push_front(from);
+              on_allocated(file);
+            });
     reserved_.pop_front();
     return;
   }

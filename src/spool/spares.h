@@ -7,8 +7,9 @@
 // every kSpareRetry and after poke().
 //
 // Besides, space can be set aside at little cost: files of a segment's size that are reserved and
-// not written ("reserve-0000000001.new"; recovery removes them). When the disk is full, they become
-// spares.
+// not written ("reserve-0000000001.new"). When the disk is full, they become spares; those of an
+// earlier life are taken over, and where some are missing, a segment that is over becomes one
+// (keeps_next()): on a disk that others fill, what is given back is gone.
 //
 // The owner ends it with stop() and destroys it when it is not busy().
 #pragma once
@@ -46,10 +47,17 @@ class Spares {
 
   // A segment file without records, with a sequence below next_sequence; in order.
   void adopt(const std::string& path, const SegmentHeader& header);
+  // A reserved file of an earlier life; false: it is not one of a segment's size.
+  bool adopt_reserved(const std::string& path);
   // Prepares until so many are ready.
   void set_target(size_t target);
-  // Keeps so many reserved files, and one ahead of the next call.
+  // Keeps so many reserved files, and one ahead of the next call. Before the first call none goes.
   void set_reserved_target(size_t target);
+  // The disk is full and files are missing: one of a segment's size that is no longer needed is
+  // better renamed to reserve_path(), its folder synced, and given to keep(), than removed.
+  bool keeps_next() const;
+  std::string reserve_path();
+  void keep(const std::string& path);
   void poke();
 
   size_t ready() const { return ready_.size(); }
@@ -106,6 +114,7 @@ class Spares {
   std::function<void()> changed_;
   size_t target_ = 0;
   size_t reserved_target_ = 0;
+  bool reserved_target_known_ = false;
   uint32_t next_reserve_ = 1;
   std::deque<std::string> reserved_;  // their paths
   bool made_of_reserve_ = false;      // what is being made

@@ -1,7 +1,11 @@
 // One home where things happen at the same time: stops, full memory, reads and reclaim.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
 
 #include "rig.h"
+#include "spool/log.h"
 
 namespace postring::queue {
 namespace {
@@ -144,6 +148,101 @@ TEST_F(HomeTrouble, AfterTheEndOfPullsTheyGiveNothing) {
   Pulled pulled = rig.pull(rig.offer_of("x.test")->id);
   EXPECT_TRUE(pulled.leases.empty());
   EXPECT_EQ(rig.home().stats().leased, 0u);
+}
+
+// While it lasts no file may grow to a segment's size: the disk is full.
+class FullDisk {
+ public:
+  FullDisk() {
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit less = before_;
+    less.rlim_cur = spool::kSegmentBytesMin - spool::kSyncAlignment + 64;
+    setrlimit(RLIMIT_FSIZE, &less);
+  }
+  ~FullDisk() { setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+class HomeOnAFullDisk : public HomeTrouble {
+ protected:
+  // Mail for more recipients than there is room for outcomes, of which some have ended.
+  HomeOnAFullDisk() {
+    rig_.options.outcome_sync = Duration{};
+    rig_.campaign(1, CampaignState::running);
+    rig_.start();
+    rig_.home().set_hold_sink([this](SpoolHold hold) { holds_.push_back(hold); });
+    std::vector<To> to;
+    for (int i = 0; i < 1'000; ++i) to.push_back({.address = std::to_string(i) + "@x.test"});
+    rig_.submit(1, to);
+    rig_.turn_until([&] { return rig_.offer_of("x.test").has_value(); });
+    destination_ = rig_.offer_of("x.test")->id;
+  }
+  // Ends them one by one, each with a sync of its own, until the disk is known to be full.
+  void find_out() {
+    while (!rig_.home().stats().disk_full) {
+      Pulled pulled = rig_.pull(destination_, 1);
+      ASSERT_EQ(pulled.leases.size(), 1u);
+      end(pulled.leases[0].id);
+    }
+  }
+  void end(RecipientId id) {
+    rig_.settle(id, Outcome::delivered);
+    ++ended_;
+    rig_.turn_until([&] { return rig_.home().stats().outcomes_unsynced == 0; });
+  }
+  HomeStats stats() { return rig_.home().stats(); }
+
+  HomeRig rig_{folder_.path() + "/slice"};
+  DestinationId destination_;
+  std::vector<SpoolHold> holds_;
+  size_t ended_ = 0;
+};
+
+TEST_F(HomeOnAFullDisk, NoMoreIsLeasedThanThereIsRoomFor) {
+  auto disk = std::make_unique<FullDisk>();
+  find_out();
+  size_t leased = 0;
+  // Many: what is being made ready at the moment counts as room a moment later.
+  for (int pulls = 0; pulls < 20; ++pulls) {
+    rig_.home().pull(destination_, 1'000, 1 << 20,
+                     [&](Pulled pulled) { leased += pulled.leases.size(); });
+    rig_.turns(50);
+  }
+  EXPECT_GT(leased, 50u);
+  EXPECT_LT(leased, 1'000 - ended_);
+  ASSERT_FALSE(holds_.empty());
+  EXPECT_EQ(holds_.back(), SpoolHold::leases);
+  EXPECT_EQ(rig_.find("999@x.test")[0].hold, Hold::disk_full);
+  disk.reset();
+  advance_clock(Duration::seconds(2));
+  rig_.turn_until([&] { return leased == 1'000 - ended_; });
+  EXPECT_EQ(holds_.back(), SpoolHold::none);
+}
+
+// What stood ready and was set aside cannot be used: nobody could have known.
+TEST_F(HomeOnAFullDisk, WhereNothingCanBeWrittenSendingIsToStop) {
+  std::vector<Lease> leases = rig_.pull(destination_, 600).leases;
+  ASSERT_EQ(leases.size(), 600u);
+  auto disk = std::make_unique<FullDisk>();
+  for (const Lease& lease : leases) {
+    rig_.settle(lease.id, Outcome::delivered);
+    rig_.turns(2);
+    if (!holds_.empty()) break;
+    ++ended_;
+  }
+  ASSERT_EQ(holds_, std::vector<SpoolHold>{SpoolHold::contents});
+  EXPECT_EQ(stats().outcomes_waiting, 1u);
+  // What is given back waits here.
+  rig_.home().give_back(leases.back().id);
+  EXPECT_EQ(holds_.size(), 1u);
+  disk.reset();
+  advance_clock(Duration::seconds(2));
+  rig_.turn_until([&] { return stats().outcomes_waiting == 0; });
+  EXPECT_EQ(holds_.back(), SpoolHold::none);
+  rig_.wait_for_events(ended_ + 1);
 }
 
 TEST_F(HomeTrouble, MessagesOfAnEarlierLifeAreForgottenToo) {

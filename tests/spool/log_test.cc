@@ -338,34 +338,74 @@ TEST(Log, OnAFullDiskSubmissionStopsFirstAndReclaimLast) {
   EXPECT_EQ(rig.found.back().payload, "after");
 }
 
+// How many files of a segment's size are set aside.
+size_t set_aside(const LogRig& rig) {
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(rig.folder())) {
+    std::string name = entry.path().filename().string();
+    // It may be gone meanwhile.
+    std::error_code gone;
+    if (name.starts_with("reserve-") && entry.file_size(gone) == kSegmentBytesMin) ++count;
+  }
+  return count;
+}
+
 TEST(Log, SetsSpaceAsideForOutcomes) {
   TempFolder folder;
   LogRig rig(folder.path() + "/slice");
   ASSERT_EQ(rig.open(), "");
   rig.append("x");
-  auto set_aside = [&] {
-    size_t count = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(rig.folder())) {
-      std::string name = entry.path().filename().string();
-      // It may be gone meanwhile.
-      std::error_code gone;
-      if (name.starts_with("reserve-") && entry.file_size(gone) == kSegmentBytesMin) ++count;
-    }
-    return count;
-  };
   rig.log().reserve_for_outcomes(5 * kSegmentBytesMin);
   auto refused = rig.log().append(RecordType::entry, "x", Room::submission);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), AppendError::no_room_yet);
   EXPECT_TRUE(rig.log().append(RecordType::entry, "x", Room::outcome));
   // One more than asked for, so that the next call finds it there.
-  turn_until(rig.loop(), [&] { return set_aside() >= 6; });
+  turn_until(rig.loop(), [&] { return set_aside(rig) >= 6; });
   rig.append("y");
+  // It is there after a restart, whoever has filled the disk meanwhile.
+  EXPECT_TRUE(rig.close());
+  {
+    FileSizeLimit limit;
+    ASSERT_EQ(rig.open(), "");
+    EXPECT_GE(set_aside(rig), 6u);
+    rig.append("z", RecordType::entry, Room::outcome);
+    rig.log().reserve_for_outcomes(5 * kSegmentBytesMin);
+    EXPECT_TRUE(rig.log().check_room(8, Room::submission).has_value());
+  }
   rig.log().reserve_for_outcomes(0);
-  turn_until(rig.loop(), [&] { return set_aside() <= 2; });
+  turn_until(rig.loop(), [&] { return set_aside(rig) <= 2; });
+}
+
+TEST(Log, OnAFullDiskAnUnlinkedSegmentIsSetAside) {
+  TempFolder folder;
+  LogRig rig(folder.path() + "/slice");
+  ASSERT_EQ(rig.open(), "");
+  rig.append("x");
+  turn_until(rig.loop(), [&] { return rig.log().bytes_on_disk() >= 3 * kSegmentBytesMin; });
+  EXPECT_EQ(rig.log().room_left(Room::outcome), UINT64_MAX);
+  std::string path = rig.folder() + "/" + segment_name(1);
+  {
+    FileSizeLimit limit;
+    fill(rig, Room::reclaim);
+    EXPECT_TRUE(rig.sync());
+    EXPECT_LT(rig.log().room_left(Room::outcome), 2'000u);
+    EXPECT_LT(rig.log().room_left(Room::reclaim), 2'000u);
+    bool done = false;
+    rig.log().unlink_oldest({}, [&](bool ok) { done = ok; });
+    turn_until(rig.loop(), [&] { return done; });
+    EXPECT_FALSE(file_exists(path));
+    EXPECT_EQ(set_aside(rig), 1u);
+    // The last is reclaim's.
+    EXPECT_LT(rig.log().room_left(Room::outcome), 2'000u);
+  }
+  turn_until(rig.loop(), [&] { return rig.log().room_left(Room::outcome) == UINT64_MAX; });
+  // It has become a segment, and nothing of what it was is found in it.
+  for (int i = 0; i < 200; ++i) rig.append("y");
   EXPECT_TRUE(rig.close());
   ASSERT_EQ(rig.open(), "");
-  EXPECT_EQ(set_aside(), 0u);
+  EXPECT_TRUE(rig.log().recovery().damage.empty());
+  EXPECT_EQ(rig.found.back().payload, "y");
 }
 
 TEST(Log, ASegmentTakesRecordsForALimitedTime) {
