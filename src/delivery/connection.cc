@@ -67,6 +67,10 @@ void Connection::wake() {
   if (idle_ && !closing_) pump();
 }
 
+void Connection::go_on() {
+  if (waits_ && !closing_) pump();
+}
+
 void Connection::finish() {
   if (closing_) return;
   ending_ = true;
@@ -164,6 +168,7 @@ void Connection::on_timer() {
     return;
   }
   if (idle_) return finish();
+  if (content_stands_still()) return stop();
   note("* timed out");
   client_->timed_out(!sending_ || flight_sent_bytes_ >= content_ends_at_bytes_);
   pump();
@@ -182,15 +187,28 @@ void Connection::pump() {
   }
   // MAIL must leave right after a message was taken: none is taken while a flight is under way.
   idle_ = false;
-  while (!sending_ && client_->wants_message() && offer_message()) take_results();
+  waits_ = content_stands_still();
+  bool quiet = !sending_ && !waits_;
+  while (quiet && client_->wants_message() && offer_message()) take_results();
   take_results();
-  if (!sending_) send_flight();
+  if (quiet) send_flight();
   pumping_ = false;
   if (client_->must_close()) {
     begin_close(client_->end());
   } else {
     watch_time();
   }
+}
+
+// The peer has agreed to a message and its owner, now, does not.
+bool Connection::content_stands_still() {
+  if (!owner_.holds_contents) return false;
+  std::optional<uint64_t> due = client_->content_due();
+  if (!due) return false;
+  auto& messages = slots_[*due].messages;
+  return std::ranges::any_of(messages, [this](const Message* message) {
+    return message != nullptr && owner_.stands_still(*message);
+  });
 }
 
 void Connection::take_results() {

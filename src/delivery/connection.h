@@ -38,6 +38,10 @@ class ConnectionOwner {
   // Those strung behind it by `next` go in its transaction: at most smtp::kRecipientsMax in all, of
   // one submitted message whose content is the same for all of them.
   virtual Message* next_message(Connection& connection) = 0;
+  // Asked before a content leaves, where holds_contents says so: true where it must not yet. Then
+  // Connection::go_on() when it may have become false.
+  virtual bool stands_still(const Message&) { return false; }
+  bool holds_contents = false;
   // The message is the owner's again.
   virtual void on_result(Connection& connection, Message* message,
                          const smtp::RecipientResult& result, const Reply& reply) = 0;
@@ -74,6 +78,9 @@ class Connection {
 
   // There may be a message for it.
   void wake();
+  // A content that stood still may leave. One that stands still for longer than the peer would wait
+  // for a message is taken back.
+  void go_on();
   // QUIT when what it has is done.
   void finish();
   // Takes back what has not sent its content, waits for the reply to what has, quits.
@@ -113,6 +120,7 @@ class Connection {
   void on_timer();
 
   void pump();
+  bool content_stands_still();
   void take_results();
   bool offer_message();
   void take_messages(Slot& slot, Message* first);
@@ -163,6 +171,7 @@ class Connection {
   bool ending_ = false;
   bool closing_ = false;
   bool pumping_ = false;
+  bool waits_ = false;  // with a content that stands still
   bool idle_before_end_ = false;
   std::string remote_address_;
   std::array<std::byte, kReceiveBytes> buffer_;

@@ -16,6 +16,12 @@ void Dispatch::offer(const queue::DestinationOffer& offer) {
   state_->offer(offer);
 }
 
+void Dispatch::hold(SliceNumber slice, queue::SpoolHold hold) {
+  State& s = *state_;
+  for (uint32_t worker = 0; worker < s.parts.peers.workers(); ++worker)
+    s.on_worker(worker, [slice, hold](State& there) { there.set_spool_hold(slice, hold); });
+}
+
 void Dispatch::reconfigure(DispatchConfig config) {
   State& s = *state_;
   CHECK(config.sources != nullptr);
@@ -136,7 +142,7 @@ Dispatch::State::State(DispatchParts its_parts, DispatchConfig its_config)
       self(parts.peers.self()),
       source_states(config.sources->size()),
       lane_parts{parts.loop, *this,         parts.campaigns, parts.contents, scratches,
-                 messages,   source_states, counters,        parts.verp_key},
+                 messages,   source_states, counters,        parts.verp_key, spool_holds},
       ended(parts.peers.workers()),
       descriptors_max(config.connections_max) {
   CHECK(config.rules != nullptr);
@@ -209,6 +215,13 @@ void Dispatch::State::add_to_lane(const throttle::LaneId& id, Outlet outlet,
 void Dispatch::State::drop_from_lane(const throttle::LaneId& id,
                                      const queue::DestinationId& destination) {
   if (Lane* lane = find_lane(id)) lane->drop(destination);
+}
+
+void Dispatch::State::set_spool_hold(SliceNumber slice, queue::SpoolHold hold) {
+  bool stopped = spool_holds.of(slice) == queue::SpoolHold::contents;
+  spool_holds.set(slice, hold);
+  if (!stopped && hold != queue::SpoolHold::contents) return;
+  for (auto& [number, lane] : lanes) lane->holds_changed();
 }
 
 void Dispatch::State::pulled(uint64_t number, uint32_t home_worker,

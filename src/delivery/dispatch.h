@@ -89,6 +89,9 @@ class Dispatch {
   // From a home of this worker.
   void offer(const queue::DestinationOffer& offer);
 
+  // From a home of this worker: how much of its mail stands still, until it says so again.
+  void hold(SliceNumber slice, queue::SpoolHold hold);
+
   // Connections go on; new limits hold from now. Lanes whose source has changed finish what they
   // have begun and make room for new ones.
   void reconfigure(DispatchConfig config);

@@ -27,6 +27,7 @@ Lane::Lane(const LaneParts& parts, uint64_t number, throttle::LaneId id,
     permits_ = traffic::Permits(more, parts.loop.now());
   }
   targets_.set(std::move(resolution));
+  holds_contents = parts_.spool_holds.stop_contents();
   timer_.bind<&Lane::on_timer>(this);
 }
 
@@ -375,6 +376,21 @@ void Lane::learn(const Connection& connection, const smtp::SessionEnd& end) {
   }
 }
 
+// What holds mail of it for want of room, in words; empty: nothing does. Looked for when somebody
+// asks: there may be many outlets.
+std::string Lane::spool_hold() const {
+  std::string words;
+  if (parts_.spool_holds.empty()) return words;
+  const_cast<Outlets&>(outlets_).each([&](const Outlet& outlet) {
+    queue::SpoolHold hold = parts_.spool_holds.of(outlet.id.slice);
+    if (hold == queue::SpoolHold::none || !words.empty()) return;
+    words = "the disk is full: slice " + std::to_string(outlet.id.slice) +
+            (hold == queue::SpoolHold::contents ? " could not write outcomes"
+                                                : " has no room for more outcomes");
+  });
+  return words;
+}
+
 LaneStatus Lane::status() const {
   LaneStatus status;
   Instant now = parts_.loop.now();
@@ -382,6 +398,10 @@ LaneStatus Lane::status() const {
   status.site = targets_.resolution().site;
   status.hold = hold_;
   status.reason = reason_;
+  if (hold_ == LaneHold::nothing) {
+    status.reason = spool_hold();
+    if (!status.reason.empty()) status.hold = LaneHold::disk_full;
+  }
   if (hold_until_ > now && hold_until_ != Instant::never())
     status.until = parts_.loop.wall_now() + (hold_until_ - now);
   status.last_reply = last_reply_;

@@ -12,6 +12,10 @@
 // A failure before MAIL is the lane's: the address rests and the next one is tried at once; when
 // all rest, the lane is suspended, gives back what it has in hand and tries again later, or at once
 // when DNS brings another address. No recipient gets an outcome from it.
+//
+// Where a home can write no outcome (SpoolHolds), the lane gives back what it has in hand of it;
+// a message whose transaction has begun waits before its content: most often it may go a moment
+// later, and where not, the peer's patience ends the waiting.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +31,7 @@
 #include "delivery/message.h"
 #include "delivery/outlets.h"
 #include "delivery/scratch_pool.h"
+#include "delivery/spool_holds.h"
 #include "delivery/status.h"
 #include "delivery/targets.h"
 #include "queue/campaign.h"
@@ -99,6 +104,7 @@ struct LaneParts {
   traffic::SourceStates& source_states;
   Counters& counters;
   const mail::VerpKey* verp_key;
+  const SpoolHolds& spool_holds;
 };
 
 class Lane final : public ConnectionOwner {
@@ -122,6 +128,8 @@ class Lane final : public ConnectionOwner {
   void pulled(const queue::DestinationId& destination, queue::Pulled pulled);
   void content_came(const queue::ContentId& id, const Result<ContentRef>& content);
   void work();
+  // Contents of some home may not leave any more, or may again.
+  void holds_changed();
   // Rests and suspensions are forgotten.
   void retry_now();
 
@@ -141,6 +149,7 @@ class Lane final : public ConnectionOwner {
 
   void on_ready(Connection& connection) override;
   Message* next_message(Connection& connection) override;
+  bool stands_still(const Message& message) override;
   void on_result(Connection& connection, Message* message, const smtp::RecipientResult& result,
                  const Reply& reply) override;
   void on_end(Connection& connection, const smtp::SessionEnd& end) override;
@@ -155,6 +164,7 @@ class Lane final : public ConnectionOwner {
   uint32_t in_hand_wanted() const;
   Message* transaction_of(const Connection& connection, Message* first);
   void accept(queue::Lease lease, uint32_t home_worker);
+  void line_up(Message* message);
   void content_failed(Message* message, const Error& error);
   void sweep();
   void give_back_ready();
@@ -169,6 +179,7 @@ class Lane final : public ConnectionOwner {
   smtp::SessionOptions session_options(bool plain) const;
   void not_opened(int error, const SocketAddress& target);
   void suspend_unless_connected();
+  std::string spool_hold() const;
   void wake_idle();
   void make_room();
   void learn(const Connection& connection, const smtp::SessionEnd& end);

@@ -75,14 +75,45 @@ void Lane::accept(queue::Lease lease, uint32_t home_worker) {
     auto content = ContentRef::own(own);
     if (!content) return content_failed(message, content.error());
     message->content = std::move(*content);
-    return ready_.push_back(message);
+    return line_up(message);
   }
   const queue::ContentId& id = message->lease.content;
   message->content = parts_.contents.find(id);
-  if (message->content) return ready_.push_back(message);
+  if (message->content) return line_up(message);
   bool first = std::ranges::none_of(loading_, [&](Message* m) { return m->lease.content == id; });
   loading_.push_back(message);
   if (first) parts_.host.fetch(*this, id);
+}
+
+// What is ready may leave: a home that can write no outcome has nothing there.
+void Lane::line_up(Message* message) {
+  if (stands_still(*message)) return parts_.host.give_back(message);
+  ready_.push_back(message);
+}
+
+bool Lane::stands_still(const Message& message) {
+  return parts_.spool_holds.stop(message.lease.id);
+}
+
+void Lane::holds_changed() {
+  holds_contents = parts_.spool_holds.stop_contents();
+  if (holds_contents) {
+    for (Message* message : ready_.take_all()) line_up(message);
+    std::vector<Message*> loading;
+    loading.swap(loading_);
+    for (Message* message : loading) {
+      if (stands_still(*message)) {
+        parts_.host.give_back(message);
+      } else {
+        loading_.push_back(message);
+      }
+    }
+  }
+  // What ends at once leaves the list while it is gone through.
+  std::vector<Connection*> connections;
+  for (auto& connection : connections_) connections.push_back(connection.get());
+  for (Connection* connection : connections) connection->go_on();
+  parts_.host.touch(*this);
 }
 
 void Lane::content_came(const queue::ContentId& id, const Result<ContentRef>& content) {
@@ -94,7 +125,7 @@ void Lane::content_came(const queue::ContentId& id, const Result<ContentRef>& co
       loading_.push_back(message);
     } else if (content) {
       message->content = *content;
-      ready_.push_back(message);
+      line_up(message);
     } else {
       content_failed(message, content.error());
     }
@@ -121,7 +152,7 @@ void Lane::sweep() {
     if (has_expired(message->lease, wall_now)) {
       settle_expired(message);
     } else {
-      ready_.push_back(message);
+      line_up(message);
     }
   }
   if (ready_.size() + ready_.plain_size() > 0) wake_at(sweep_at_);
@@ -211,12 +242,12 @@ void Lane::on_result(Connection& connection, Message* message, const smtp::Recip
                     judgement.possible_duplicate);
     case Action::retry_plain:
       mark(Mark::retried_plainly);
-      if (stopping_) return parts_.host.give_back(message);
+      if (stopping_ || stands_still(*message)) return parts_.host.give_back(message);
       message->plain = true;
       ready_.push_back(message);
       return parts_.host.touch(*this);
     case Action::again:
-      if (stopping_) return parts_.host.give_back(message);
+      if (stopping_ || stands_still(*message)) return parts_.host.give_back(message);
       if (++message->unsent <= kUnsentMax) {
         ready_.push_front(message);
         return parts_.host.touch(*this);

@@ -15,6 +15,7 @@
 
 #include "delivery/dispatch.h"
 #include "delivery/lane.h"
+#include "delivery/spool_holds.h"
 #include "delivery/trial.h"
 
 namespace postring::delivery {
@@ -93,6 +94,7 @@ struct Dispatch::State final : public LaneHost {
   void drop_from_lane(const throttle::LaneId& id, const queue::DestinationId& destination);
   void pulled(uint64_t lane, uint32_t home_worker, const queue::DestinationId& destination,
               queue::Pulled pulled);
+  void set_spool_hold(SliceNumber slice, queue::SpoolHold hold);
   Lane* find_lane(uint64_t number);
   Lane* find_lane(const throttle::LaneId& id);
   bool all_in_allowed_networks(const dns::Resolution& resolution) const;
@@ -132,6 +134,7 @@ struct Dispatch::State final : public LaneHost {
   ScratchPool scratches;
   MessagePool messages;
   traffic::SourceStates source_states;
+  SpoolHolds spool_holds;
   LaneParts lane_parts;
   std::map<uint64_t, std::unique_ptr<Lane>> lanes;  // by number
   std::map<throttle::LaneId, uint64_t> lane_numbers;

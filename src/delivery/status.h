@@ -19,13 +19,14 @@ enum class LaneHold : uint8_t {
   source_stopped,  // the source's address cannot be used
   no_route,        // no host has an address of the source's family
   descriptors,     // this process has all the connections it may have
+  disk_full,       // a home has no room for what would become of its mail
   stopping         // the daemon is stopping
 };
 
 constexpr const char* name_of(LaneHold hold) {
-  constexpr const char* kNames[] = {"nothing",  "connecting",  "connections",
-                                    "rate",     "suspended",   "source_stopped",
-                                    "no_route", "descriptors", "stopping"};
+  constexpr const char* kNames[] = {"nothing",        "connecting", "connections", "rate",
+                                    "suspended",      "source_stopped", "no_route",
+                                    "descriptors",    "disk_full",  "stopping"};
   return kNames[static_cast<uint8_t>(hold)];
 }
 

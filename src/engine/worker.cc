@@ -243,6 +243,8 @@ void Worker::start(std::vector<int> listeners) {
         shared.control->registry().note_idle(campaign);
       });
     });
+    home->set_hold_sink(
+        [this, slice](queue::SpoolHold hold) { dispatch_->hold(slice, hold); });
     home->set_failure_sink([this] {
       shared_.mesh.post(index_, kControlWorker,
                         [&shared = shared_] { shared.control->spool_failed(); });

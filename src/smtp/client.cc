@@ -65,6 +65,13 @@ bool Client::wants_message() const {
   return current_ == kNone || may_offer_behind();
 }
 
+std::optional<uint64_t> Client::content_due() const {
+  if (phase_ != Phase::running || current_ == kNone) return std::nullopt;
+  const Transaction& t = slots_[current_];
+  if (t.step != Step::content_due || t.unjudged == 0) return std::nullopt;
+  return t.message;
+}
+
 void Client::offer(const Envelope& envelope) {
   CHECK(wants_message(), "a message was offered that is not wanted");
   CHECK(!envelope.recipients.empty());

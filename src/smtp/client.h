@@ -29,6 +29,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -154,6 +155,8 @@ class Client {
 
   // Questions.
   bool wants_message() const;
+  // The message whose content the next flight carries.
+  std::optional<uint64_t> content_due() const;
   bool take_flight(Flight& flight);
   std::span<const RecipientResult> results() const { return results_; }
   const Reply& reply_of(const RecipientResult& result) const { return replies_[result.reply]; }

@@ -273,6 +273,95 @@ TEST(DeliveryInTrouble, AnOperatorsRetryEndsASuspension) {
   EXPECT_EQ(world.count(Outcome::delivered), 1u);
 }
 
+// One content has left and its reply is awaited, the next message's transaction rides behind it,
+// more is in hand, and the home, which is another worker's, can write no outcome any more.
+class DeliveryWithoutRoom : public testing::Test {
+ protected:
+  DeliveryWithoutRoom() {
+    HostBehaviour behaviour;
+    behaviour.holds_content_replies = true;
+    host_ = std::make_unique<SmtpHost>(behaviour);
+  }
+  void begin(WorldOptions options) {
+    options.settings.connections = 1;
+    options.workers = 2;
+    world_ = std::make_unique<World>(options);
+    for (int i = 0; i < 100; ++i) homes().add(address_of(i));
+    ASSERT_TRUE(world_->run_until([&] { return host_->mail_count() == 1; }));
+    homes().pulls_wait = true;
+    hold(queue::SpoolHold::contents);
+    ASSERT_TRUE(world_->run_until([&] { return homes().leased.size() <= 2; }));
+    EXPECT_GE(homes().given_back.size(), 8u);
+    host_->release();
+    ASSERT_TRUE(world_->run_until([&] { return homes().settled.size() == 1; }));
+  }
+  void hold(queue::SpoolHold hold) { world_->dispatch(1).hold(1, hold); }
+  ListHomes& homes() { return world_->homes(1); }
+
+  std::unique_ptr<SmtpHost> host_;
+  std::unique_ptr<World> world_;
+};
+
+TEST_F(DeliveryWithoutRoom, NoContentLeavesUntilThereIsRoom) {
+  begin(to(*host_));
+  world_->run_for(Duration::milliseconds(50));
+  EXPECT_EQ(host_->mail_count(), 1u);
+  EXPECT_EQ(homes().leased.size(), 1u);
+  std::optional<DestinationStatus> status;
+  world_->dispatch(1).explain(homes().destination_of("example.com"),
+                              [&](DestinationStatus s) { status = std::move(s); });
+  ASSERT_TRUE(world_->run_until([&] { return status.has_value(); }));
+  ASSERT_EQ(status->lanes.size(), 1u);
+  EXPECT_EQ(status->lanes[0].hold, LaneHold::disk_full);
+  EXPECT_NE(status->lanes[0].reason.find("slice 1"), std::string::npos) << status->lanes[0].reason;
+  homes().let_pull();
+  hold(queue::SpoolHold::none);
+  ASSERT_TRUE(world_->run_dry());
+  EXPECT_EQ(world_->count(Outcome::delivered), 100u);
+  EXPECT_EQ(host_->mail_count(), 100u);
+  EXPECT_EQ(host_->connections(), 1);
+}
+
+TEST_F(DeliveryWithoutRoom, WhatWaitedForLongIsTakenBack) {
+  WorldOptions options = to(*host_);
+  options.timeouts[smtp::State::idle] = Duration::milliseconds(50);
+  begin(options);
+  ASSERT_TRUE(world_->run_until([&] { return homes().leased.empty(); }));
+  EXPECT_EQ(host_->mail_count(), 1u);
+  EXPECT_EQ(homes().settled.size(), 1u) << "it was no attempt";
+  homes().let_pull();
+  hold(queue::SpoolHold::none);
+  ASSERT_TRUE(world_->run_dry());
+  EXPECT_EQ(world_->count(Outcome::delivered), 100u);
+  EXPECT_EQ(host_->mail_count(), 100u);
+}
+
+TEST_F(DeliveryWithoutRoom, MailOfOtherHomesGoesOn) {
+  WorldOptions options = to(*host_);
+  SmtpHost other;
+  options.routes = {{"example.com", {host_->address()}}, {"*", {other.address()}}};
+  begin(options);
+  for (int i = 0; i < 20; ++i) world_->homes(0).add(address_of(i, "other.example"));
+  ASSERT_TRUE(world_->run_until([&] { return world_->homes(0).settled.size() == 20; }));
+  EXPECT_EQ(host_->mail_count(), 1u);
+  homes().let_pull();
+  hold(queue::SpoolHold::leases);  // what is leased may be sent
+  ASSERT_TRUE(world_->run_dry());
+  EXPECT_EQ(world_->count(Outcome::delivered), 120u);
+}
+
+TEST_F(DeliveryWithoutRoom, AStopTakesBackWhatWaits) {
+  begin(to(*host_));
+  for (uint32_t worker : {0u, 1u}) world_->dispatch(worker).stop();
+  homes().keeps_given_back = true;
+  homes().let_pull();
+  ASSERT_TRUE(world_->run_until([&] {
+    return world_->dispatch(0).stopped() && world_->dispatch(1).stopped();
+  }));
+  EXPECT_EQ(host_->mail_count(), 1u);
+  EXPECT_TRUE(homes().leased.empty());
+}
+
 TEST(DeliveryInTrouble, IdleConnectionsMakeRoomWhereDescriptorsAreShort) {
   SmtpHost hosts[8];
   WorldOptions options;

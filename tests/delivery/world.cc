@@ -143,8 +143,19 @@ void ListHomes::put(queue::Lease lease, Destination& destination) {
   world_.dispatch(worker_).offer({destination.id, destination.domain, destination.sources, hurry});
 }
 
-void ListHomes::pull(const queue::DestinationId& id, uint32_t messages, uint64_t,
+void ListHomes::let_pull() {
+  pulls_wait = false;
+  for (Job& pull : std::exchange(waiting_pulls_, {})) pull();
+}
+
+void ListHomes::pull(const queue::DestinationId& id, uint32_t messages, uint64_t bytes,
                      std::move_only_function<void(queue::Pulled)> callback) {
+  if (pulls_wait) {
+    waiting_pulls_.push_back([this, id, messages, bytes, callback = std::move(callback)]() mutable {
+      pull(id, messages, bytes, std::move(callback));
+    });
+    return;
+  }
   queue::Pulled pulled;
   for (auto& [domain, destination] : destinations_) {
     if (destination.id != id) continue;
@@ -207,6 +218,7 @@ World::~World() {
     return std::ranges::all_of(workers_, [](auto& w) { return w->dispatch->stopped(); });
   };
   for (auto& worker : workers_) worker->homes.keeps_given_back = true;
+  for (auto& worker : workers_) worker->homes.let_pull();
   for (auto& worker : workers_) worker->dispatch->abandon();
   CHECK(run_until(all_stopped), "delivery does not stop");
   for (auto& worker : workers_) CHECK(worker->homes.leased.empty(), "a lease did not come back");
@@ -221,6 +233,7 @@ DispatchConfig World::config() const {
                                        std::vector<traffic::NamedOverride>{});
   config.message_id_domain = "ids.example";
   config.connections_max = options.connections_max;
+  config.timeouts = options.timeouts;
   return config;
 }
 

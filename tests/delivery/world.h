@@ -18,6 +18,7 @@ struct WorldOptions {
   std::vector<traffic::Source> sources = {{"default", {}, "out.example"}};
   uint32_t connections_max = 100;
   std::string content;  // compiled; empty: World::content()
+  smtp::Timeouts timeouts;
   // Where each domain's mail goes; what is not here is asked of DNS, which does not answer.
   std::vector<std::pair<std::string, std::vector<SocketAddress>>> routes;
 };
@@ -52,6 +53,9 @@ class ListHomes final : public Homes {
   std::vector<RecipientId> given_back;
   // What was given back waits: it is not offered again.
   bool keeps_given_back = false;
+  // Pulls wait while this is so; let_pull() ends it.
+  bool pulls_wait = false;
+  void let_pull();
   std::map<RecipientId, queue::Lease> leased;
 
  private:
@@ -71,6 +75,7 @@ class ListHomes final : public Homes {
 
   World& world_;
   uint32_t worker_;
+  std::deque<Job> waiting_pulls_;
   std::map<std::string, Destination> destinations_;
   std::map<RecipientId, std::string> domains_;
   uint64_t next_id_ = 1;
