@@ -271,7 +271,7 @@ void Dispatch::State::flush() {
   for (Lane* lane : working) {
     lane->touched = false;
     lane->work();
-    if (!lane->over() || lane->touched) continue;
+    if (!lane->may_go() || lane->touched) continue;
     auto named = lane_numbers.find(lane->id());
     if (named != lane_numbers.end() && named->second == lane->number()) lane_numbers.erase(named);
     lanes.erase(lane->number());

@@ -111,6 +111,15 @@ bool Lane::over() const {
          ready_.plain_size() == 0 && loading_.empty();
 }
 
+bool Lane::may_go() {
+  if (!over()) return false;
+  Instant now = parts_.loop.now();
+  Instant rested = permits_.rested_at(now);
+  if (stopping_ || rested <= now) return true;
+  wake_at(rested);
+  return false;
+}
+
 bool Lane::serves(std::string_view domain) const {
   bool found = false;
   const_cast<Outlets&>(outlets_).each(

@@ -141,6 +141,9 @@ class Lane final : public ConnectionOwner {
   bool stopping() const { return stopping_; }
   // Nothing is left of it.
   bool over() const;
+  // It is over, and another in its place would be bound no less: its rate is not used up. Where it
+  // only has to rest, it is touched when that is done.
+  bool may_go();
 
   LaneStatus status() const;
   bool suspended() const { return hold_ == LaneHold::suspended; }

@@ -23,6 +23,8 @@ class Permits {
   void give_back_connection() { connections_.give_back(); }
   bool take_message(Instant now) { return messages_.take(now); }
   Instant message_at(Instant now) const { return messages_.when_available(now); }
+  // From then on nothing is remembered: new ones would say the same.
+  Instant rested_at(Instant now) const { return messages_.when_available(now, messages_.burst()); }
 
   // New settings after a reload; what is out stays out.
   void change(const Settings& settings, Instant now) {

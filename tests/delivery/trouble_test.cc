@@ -362,6 +362,28 @@ TEST_F(DeliveryWithoutRoom, AStopTakesBackWhatWaits) {
   EXPECT_TRUE(homes().leased.empty());
 }
 
+// Its lane has nothing left to do in between, and is asked for again before it has rested.
+TEST(DeliveryInTrouble, ALaneThatComesBackHasItsRateStill) {
+  HostBehaviour behaviour;
+  behaviour.messages_per_connection = 1;
+  SmtpHost host(behaviour);
+  WorldOptions options = to(host);
+  options.settings.rate = throttle::Rate::per_second(10);
+  options.settings.burst = 2;
+  options.settings.messages_per_connection = 1;
+  World world(options);
+  Instant begun = clock_now();
+  for (int i = 0; i < 8; i += 2) {
+    world.homes().add(address_of(i));
+    world.homes().add(address_of(i + 1));
+    ASSERT_TRUE(world.run_dry());
+    ASSERT_TRUE(world.run_until([&] { return world.counters().connections == 0; }));
+  }
+  EXPECT_EQ(world.count(Outcome::delivered), 8u);
+  EXPECT_GE(clock_now() - begun, Duration::milliseconds(599));
+  ASSERT_TRUE(world.run_until([&] { return world.counters().lanes == 0; }));
+}
+
 TEST(DeliveryInTrouble, IdleConnectionsMakeRoomWhereDescriptorsAreShort) {
   SmtpHost hosts[8];
   WorldOptions options;
