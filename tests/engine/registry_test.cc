@@ -93,6 +93,25 @@ TEST(Duplicates, AreASet) {
   ASSERT_FALSE(duplicates.contains({1'000, 1}));
 }
 
+TEST(Duplicates, OneOfZerosIsOneToo) {
+  Duplicates duplicates;
+  EXPECT_FALSE(duplicates.contains({}));
+  EXPECT_TRUE(duplicates.insert({}));
+  EXPECT_FALSE(duplicates.insert({}));
+  duplicates.erase({});
+  EXPECT_FALSE(duplicates.contains({}));
+}
+
+TEST(Duplicates, TakeLittleMemoryWhateverTheirNumber) {
+  Duplicates duplicates;
+  Random random(8);
+  for (uint64_t n = 1; n <= 600'000; ++n) {
+    duplicates.insert({random.next(), random.next()});
+    if (n < 50'000 || n % 1'000 != 0) continue;
+    ASSERT_LT(duplicates.bytes(), n * 19) << n;
+  }
+}
+
 TEST(Answers, AreGivenOnceAndForgottenWithTheirCampaign) {
   Answers answers;
   EXPECT_TRUE(answers.begin(1, "k"));
