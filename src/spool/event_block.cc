@@ -91,10 +91,14 @@ std::optional<EventBlockHeader> decode_event_block_header(std::string_view bytes
   return header;
 }
 
+bool is_event_block(const EventBlockHeader& header, std::string_view block) {
+  return block.size() == kEventBlockHeaderSize + header.size &&
+         checksum_of(block.substr(4)) == header.checksum;
+}
+
 std::optional<std::string> decode_event_block(const EventBlockHeader& header,
                                               std::string_view block) {
-  if (block.size() != kEventBlockHeaderSize + header.size) return std::nullopt;
-  if (checksum_of(block.substr(4)) != header.checksum) return std::nullopt;
+  if (!is_event_block(header, block)) return std::nullopt;
   std::string_view frame = block.substr(kEventBlockHeaderSize);
   std::string raw(header.raw_size, '\0');
   size_t size = ZSTD_decompress(raw.data(), raw.size(), frame.data(), frame.size());

@@ -34,6 +34,8 @@ struct EventBlockHeader {
 std::string encode_event_block(std::string_view raw, uint32_t entries, uint64_t first);
 // Only the header's own bounds are judged; nothing where it cannot be one.
 std::optional<EventBlockHeader> decode_event_block_header(std::string_view bytes);
+// The block is as it was written, by its checksum.
+bool is_event_block(const EventBlockHeader& header, std::string_view block);
 // The content of a whole block; nothing where it is damaged.
 std::optional<std::string> decode_event_block(const EventBlockHeader& header,
                                               std::string_view block);

@@ -14,8 +14,8 @@
 namespace postring::spool {
 namespace {
 
-// Two of the largest records fit: behind the start of any record one is seen as a whole.
-constexpr uint64_t kWindowBytes = 2 * (uint64_t{kPayloadMax} + 4'096);
+// Read at a time while all is well: what was just read is still in the processor's own cache.
+constexpr uint64_t kStepBytes = 256 * 1'024;
 constexpr uint64_t kReadPieceBytes = 4'096;
 constexpr size_t kNameDigits = 10;
 
@@ -111,7 +111,7 @@ Result<SegmentScanner> SegmentScanner::open(const std::string& path) {
   if (!size) return fail(fmt::format("cannot read {}: {}", path, std::strerror(size.error())));
   scanner.file_size_ = *size;
   scanner.window_ = std::make_unique_for_overwrite<char[]>(kWindowBytes);
-  scanner.load(0);
+  scanner.load(0, kStepBytes);
   auto header = decode_header(scanner.window_from(0));
   if (!header) return fail(fmt::format("{} {}", path, header.error().message));
   scanner.header_ = *header;
@@ -141,20 +141,25 @@ SegmentScanner::~SegmentScanner() {
   if (file_ >= 0) close_descriptor(file_);
 }
 
-bool SegmentScanner::load(uint64_t from) {
-  if (from == window_begin_ && window_size_ > 0) return false;
+bool SegmentScanner::load(uint64_t from, uint64_t size) {
   uint64_t end = window_begin_ + window_size_;
   uint64_t kept = from >= window_begin_ && from < end ? end - from : 0;
-  if (kept > 0) std::memmove(window_.get(), window_.get() + (from - window_begin_), kept);
+  bool moved = from != window_begin_;
+  if (moved && kept > 0) {
+    std::memmove(window_.get(), window_.get() + (from - window_begin_), kept);
+  }
   window_begin_ = from;
-  auto buffer = std::as_writable_bytes(std::span(window_.get() + kept, kWindowBytes - kept));
-  window_size_ = kept + read_or_mark(file_, buffer, from + kept);
-  return true;
+  window_size_ = kept;
+  if (kept >= size) return moved;
+  auto buffer = std::as_writable_bytes(std::span(window_.get() + kept, size - kept));
+  window_size_ += read_or_mark(file_, buffer, from + kept);
+  return moved || window_size_ > kept;
 }
 
 SegmentStop SegmentScanner::look(RecordView& view, bool& good) {
   RecordCheck check = check_record(window_from(offset_), seed_, offset_, view);
-  if (check == RecordCheck::cut_off && load(offset_)) {
+  for (uint64_t size : {kStepBytes, kWindowBytes}) {
+    if (check != RecordCheck::cut_off || !load(offset_, size)) continue;
     check = check_record(window_from(offset_), seed_, offset_, view);
   }
   switch (check) {
@@ -193,7 +198,7 @@ bool SegmentScanner::skip_damage() {
 uint64_t SegmentScanner::content_end(uint64_t from) {
   uint64_t end = from;
   for (uint64_t at = from; at < file_size_; at = window_begin_ + window_size_) {
-    load(at);
+    load(at, kStepBytes);
     if (window_size_ == 0) break;
     std::string_view bytes = window_from(at);
     if (all_zero(bytes)) continue;

@@ -94,9 +94,13 @@ class SegmentScanner {
   std::optional<uint64_t> sealed_records() const { return sealed_records_; }
 
  private:
+  // Two of the largest records fit: behind the start of any record one is seen as a whole.
+  static constexpr uint64_t kWindowBytes = 2 * (uint64_t{kPayloadMax} + 4'096);
+
   SegmentScanner() = default;
-  // Makes the window start at `from`; false where that shows nothing new.
-  bool load(uint64_t from);
+  // Makes the window start at `from` and hold `size` bytes (or all to the file's end); false where
+  // that shows nothing new.
+  bool load(uint64_t from, uint64_t size = kWindowBytes);
   std::string_view window_from(uint64_t offset) const {
     if (offset < window_begin_ || offset > window_begin_ + window_size_) return {};
     uint64_t skip = offset - window_begin_;

@@ -222,6 +222,26 @@ TEST(Recovery, AnotherSliceIsRefused) {
             std::string::npos);
 }
 
+TEST(Recovery, RecordsOfEverySizeAreRead) {
+  TempFolder folder;
+  LogOptions options = small_options();
+  options.segment_bytes = 4 << 20;
+  LogRig rig(folder.path() + "/slice", options);
+  ASSERT_EQ(rig.open(), "");
+  Random random(6);
+  std::vector<std::string> written;
+  for (size_t size : {kPayloadMax, 1u, 262'136u, 262'137u, 300'000u, kPayloadMax, 700'001u}) {
+    for (size_t bytes : {size, size_t{random.below(5'000)}, size_t{0}}) {
+      written.emplace_back(bytes, static_cast<char>('a' + written.size() % 26));
+      rig.append(written.back());
+    }
+  }
+  ASSERT_TRUE(rig.close());
+  ASSERT_EQ(rig.open(), "");
+  ASSERT_EQ(rig.found.size(), written.size());
+  for (size_t i = 0; i < written.size(); ++i) EXPECT_TRUE(rig.found[i].payload == written[i]) << i;
+}
+
 TEST(Recovery, SparesOfAnEarlierLifeAreUsed) {
   TempFolder folder;
   LogRig rig(folder.path() + "/slice");
