@@ -57,8 +57,13 @@ uint64_t Destinations::hash_of_destination(std::string_view domain, SourceSet so
   return hash64(domain, seed_ + sources);
 }
 
-uint32_t Destinations::use_destination(std::string_view domain, SourceSet sources) {
-  uint64_t hash = hash_of_destination(domain, sources);
+void Destinations::prefetch_destination(uint64_t hash) const {
+  Slot first = destination_index_.first(hash);
+  if (first != kNoSlot) destinations_.prefetch(first);
+}
+
+uint32_t Destinations::use_destination(std::string_view domain, SourceSet sources,
+                                       uint64_t hash) {
   for (Slot at = destination_index_.first(hash); at != kNoSlot; at = destinations_[at].next) {
     if (destinations_[at].sources == sources && destinations_[at].domain == domain) return at;
   }
@@ -82,10 +87,11 @@ uint32_t Destinations::use_flow_in(uint32_t destination, uint32_t campaign,
       return at;
     }
   }
+  CHECK(campaign >> kCampaignNumberBits == 0);
   Slot slot = flows_.take();
   Flow& flow = flows_[slot];
   flow.destination = destination;
-  flow.campaign = campaign;
+  flow.campaign = campaign & ((1u << kCampaignNumberBits) - 1);
   flow.mail_class = mail_class;
   flow.users = 1;
   flow_index_.add(slot, hash, FlowLinks{flows_});
@@ -96,6 +102,32 @@ uint32_t Destinations::use_flow_in(uint32_t destination, uint32_t campaign,
 uint32_t Destinations::use_flow(std::string_view domain, SourceSet sources, uint32_t campaign,
                                 MailClass mail_class) {
   return use_flow_in(use_destination(domain, sources), campaign, mail_class);
+}
+
+uint32_t Destinations::use_destination_like(uint32_t number, SourceSet sources) {
+  // A copy: the table of destinations may grow.
+  std::string domain = destinations_[number].domain;
+  return use_destination(domain, sources);
+}
+
+void Destinations::prefetch_index(uint32_t destination, uint32_t campaign,
+                                  MailClass mail_class) const {
+  flow_index_.prefetch(hash_of_flow(destination, campaign, mail_class));
+  destinations_.prefetch(destination);
+}
+
+void Destinations::prefetch_flow(uint32_t destination, uint32_t campaign,
+                                 MailClass mail_class) const {
+  Slot first = flow_index_.first(hash_of_flow(destination, campaign, mail_class));
+  if (first != kNoSlot) flows_.prefetch(first);
+}
+
+void Destinations::forget_unused() {
+  for (Slot slot = 0; slot < destinations_.end(); ++slot) {
+    const Destination& destination = destinations_[slot];
+    bool made = destination.generation != 0;
+    if (made && destination.flows == 0 && !destination.announced) forget_destination(slot);
+  }
 }
 
 uint32_t Destinations::use_flow_like(uint32_t number, SourceSet sources) {

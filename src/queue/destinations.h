@@ -42,19 +42,26 @@ class SourceSets {
   std::vector<std::vector<std::string>> sets_;
 };
 
+// Offered in a turn, so that a start with very many of them does not keep the first waiting.
+constexpr uint32_t kOffersPerTurn = 512;
+
 enum class FlowPlace : uint8_t { aside, ring, parked };  // aside: it is empty
 
+constexpr uint32_t kCampaignNumberBits = 28;
+
+// Half a cache line: a campaign may have one in every domain.
 struct Flow {
   uint32_t destination = 0;
-  uint32_t campaign = 0;  // the home's number of it
+  uint32_t campaign : kCampaignNumberBits = 0;  // the home's number of it
+  MailClass mail_class : 2 = MailClass::bulk;
+  FlowPlace place : 2 = FlowPlace::aside;
   EntryList entries;
   Slot ring_next = kNoSlot;  // in the ring, or in the campaign's parked list
   Slot ring_prev = kNoSlot;
   Slot next = kNoSlot;  // in the index
   uint32_t users = 0;   // entries that name it
-  MailClass mail_class = MailClass::bulk;
-  FlowPlace place = FlowPlace::aside;
 };
+static_assert(sizeof(Flow) == 32);
 
 struct Destination {
   std::string domain;
@@ -86,6 +93,23 @@ class Destinations {
   // As use_flow() of another source set for the same domain, campaign and class.
   uint32_t use_flow_like(uint32_t flow, SourceSet sources);
   void release_flow(uint32_t number);
+
+  // The same in steps, for recovery: destinations first, and their flows when it is known who still
+  // lives. forget_unused() ends the destinations that got none. What is prefetched is what will be
+  // looked at: the index first, and when that is there, what it names.
+  uint32_t use_destination(std::string_view domain, SourceSet sources) {
+    return use_destination(domain, sources, hash_of_destination(domain, sources));
+  }
+  uint32_t use_destination(std::string_view domain, SourceSet sources, uint64_t hash);
+  uint64_t hash_of_destination(std::string_view domain, SourceSet sources) const;
+  void prefetch_destination_index(uint64_t hash) const { destination_index_.prefetch(hash); }
+  void prefetch_destination(uint64_t hash) const;
+  uint32_t use_destination_like(uint32_t destination, SourceSet sources);
+  void reserve_flows(uint64_t count) { flow_index_.reserve(count); }
+  void prefetch_index(uint32_t destination, uint32_t campaign, MailClass mail_class) const;
+  void prefetch_flow(uint32_t destination, uint32_t campaign, MailClass mail_class) const;
+  uint32_t use_flow_in(uint32_t destination, uint32_t campaign, MailClass mail_class);
+  void forget_unused();
   // Ends the announcement of a destination, which kept it; false where it is gone with that.
   bool end_announcement(uint32_t destination);
 
@@ -105,10 +129,7 @@ class Destinations {
  private:
   struct FlowLinks;
   struct DestinationLinks;
-  uint64_t hash_of_destination(std::string_view domain, SourceSet sources) const;
-  uint32_t use_destination(std::string_view domain, SourceSet sources);
   void forget_destination(uint32_t number);
-  uint32_t use_flow_in(uint32_t destination, uint32_t campaign, MailClass mail_class);
 
   uint64_t seed_;
   SlotTable<Flow, 4'096> flows_;

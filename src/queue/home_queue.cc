@@ -78,6 +78,8 @@ void Home::State::take_out(Slot slot) {
 
 void Home::State::remove(Slot slot) {
   const Entry& entry = recipients_[slot];
+  // What follows from the entries is made of those that are left, when all is read.
+  if (recovering_) return recipients_.remove(slot);
   auto segment = live_in_segment_.find(entry.base_segment);
   CHECK(segment != live_in_segment_.end() && segment->second > 0);
   if (--segment->second == 0) live_in_segment_.erase(segment);
@@ -106,9 +108,10 @@ void Home::State::announce(uint32_t number) {
 
 void Home::State::send_offers() {
   if (!started_ || !offer_sink_ || closing_ || failed_) return;
-  std::vector<uint32_t> numbers;
-  numbers.swap(announced_);
-  for (uint32_t number : numbers) {
+  // What these bring about waits for the next turn.
+  for (size_t left = std::min<size_t>(announced_.size(), kOffersPerTurn); left > 0; --left) {
+    uint32_t number = announced_.front();
+    announced_.pop_front();
     if (!destinations_.end_announcement(number)) continue;
     if (!destinations_.has_ready(number)) continue;
     Destination& destination = destinations_.destination(number);
@@ -121,6 +124,7 @@ void Home::State::send_offers() {
                  source_sets_.names(destination.sources),
                  transactional});
   }
+  if (!announced_.empty()) schedule_turn();
 }
 
 // ---- what comes into the queues each turn ------------------------------------------------------

@@ -5,6 +5,7 @@
 #include "base/canary.h"
 #include "base/mark.h"
 #include "mail/address.h"
+#include "queue/aims.h"
 #include "queue/home_state.h"
 
 namespace postring::queue {
@@ -25,12 +26,19 @@ std::vector<std::string> split(std::string_view text) {
 }  // namespace
 
 // Replays a slice's records in order. A recipient is staged until its batch's commit comes; copies
-// (folded) are live at once and replace what was known of their id.
+// (folded) are live at once and replace what was known of their id. Entries are found by id only,
+// and name a destination for their flow, until finish() makes of those that are left what else a
+// home knows of its recipients.
 class Home::Replay {
  public:
-  Replay(State& home, const RecoverySink& sink) : home_(home), sink_(sink) {}
+  Replay(State& home, const RecoverySink& sink)
+      : home_(home), sink_(sink), aims_(home.recipients_, home.destinations_) {
+    home_.recovering_ = true;
+    home_.recipients_.begin_bulk();
+  }
 
   void visit(const spool::RecordView& view) {
+    if (view.type != spool::RecordType::recipient) aims_.settle();
     switch (view.type) {
       case spool::RecordType::recipient: return visit_recipient(view);
       case spool::RecordType::batch_commit: return visit_commit(view);
@@ -57,7 +65,20 @@ class Home::Replay {
   void visit_sums(const spool::RecordView& view);
   void visit_seen(const spool::RecordView& view);
   void visit_entry(const spool::RecordView& view);
-  Slot add(const spool::Recipient& record, const spool::RecordView& view, SourceSet sources);
+  Slot add(const spool::Recipient& record, const spool::RecordView& view, SourceSet sources,
+           Slot batch_slot);
+  Slot batch_of(BatchId id, CampaignId campaign, TenantId tenant);
+  void leave_from(Entry& entry, SourceSet sources);
+  void count(const spool::OutcomeRecord& record);
+  void end_batches();
+  // A flow that an entry needs.
+  struct Needed {
+    Slot slot = 0;
+    Toward toward;
+    uint32_t campaign = 0;
+  };
+  void collect(Slot begin, std::vector<Needed>& needed);
+  void enter_flows(const std::vector<Needed>& needed);
   SourceSet sources_of(const spool::Recipient& record, const Batch& batch);
   bool drop_duplicates(Batch& batch, const spool::BatchCommit& record);
   void describe(Batch& batch, const spool::BatchCommit& record);
@@ -84,9 +105,32 @@ class Home::Replay {
 
   State& home_;
   const RecoverySink& sink_;
+  Aims aims_;
+  // Of the record before: mostly those of the next one too.
   CampaignId last_campaign_ = 0;
   SourceSet last_sources_ = 0;
+  BatchId last_batch_ = 0;
+  Slot last_batch_slot_ = kNoSlot;
+  CampaignId counted_campaign_ = 0;
+  uint32_t counted_number_ = kNoSlot;
+  uint32_t live_segment_ = 0;
+  uint64_t* live_in_segment_ = nullptr;
 };
+
+Slot Home::Replay::batch_of(BatchId id, CampaignId campaign, TenantId tenant) {
+  if (id != last_batch_ || last_batch_slot_ == kNoSlot) {
+    last_batch_slot_ = home_.make_batch(id, campaign, tenant);
+    last_batch_ = id;
+  }
+  return last_batch_slot_;
+}
+
+void Home::Replay::leave_from(Entry& entry, SourceSet sources) {
+  Toward toward = Toward::of(entry);
+  if (home_.destinations_.destination(toward.destination).sources == sources) return;
+  toward.destination = home_.destinations_.use_destination_like(toward.destination, sources);
+  toward.keep(entry);
+}
 
 SourceSet Home::Replay::sources_of(const spool::Recipient& record, const Batch& batch) {
   if (!record.source.empty()) return home_.source_sets_.number_of_one(record.source);
@@ -100,9 +144,7 @@ SourceSet Home::Replay::sources_of(const spool::Recipient& record, const Batch& 
 }
 
 Slot Home::Replay::add(const spool::Recipient& record, const spool::RecordView& view,
-                       SourceSet sources) {
-  Slot batch_slot = home_.make_batch(record.batch, record.campaign, record.tenant);
-  uint32_t campaign = home_.batches_[batch_slot].campaign;
+                       SourceSet sources, Slot batch_slot) {
   Slot slot = home_.recipients_.add(record.id & kCounterMask, record.address);
   Entry& entry = home_.recipients_[slot];
   entry.set_state(EntryState::staged);
@@ -115,10 +157,7 @@ Slot Home::Replay::add(const spool::Recipient& record, const spool::RecordView& 
   home_.recipients_.set_expiry(slot, record.expires_at.is_set()
                                          ? State::seconds_up(record.expires_at)
                                          : kNeverSeconds - 1);
-  entry.flow = home_.destinations_.use_flow(mail::domain_of(record.address), sources, campaign,
-                                            record.mail_class);
-  ++home_.live_in_segment_[view.position.segment];
-  home_.live_units_ += entry.size_units;
+  aims_.add(slot, mail::domain_of(record.address), sources, record.mail_class);
   return slot;
 }
 
@@ -127,7 +166,7 @@ void Home::Replay::visit_recipient(const spool::RecordView& view) {
   if (!decode(view.payload, record)) return unreadable(view);
   saw_counter(record.id);
   saw_batch(record.batch);
-  Slot batch_slot = home_.make_batch(record.batch, record.campaign, record.tenant);
+  Slot batch_slot = batch_of(record.batch, record.campaign, record.tenant);
   Batch& batch = home_.batches_[batch_slot];
   if (batch.open == nullptr) {
     // The first record of its batch: a commit comes after all of them.
@@ -135,7 +174,7 @@ void Home::Replay::visit_recipient(const spool::RecordView& view) {
     batch.open = std::make_unique<OpenBatch>();
     ++home_.campaigns_[batch.campaign].open_batches;
   }
-  Slot slot = add(record, view, sources_of(record, batch));
+  Slot slot = add(record, view, sources_of(record, batch), batch_slot);
   OpenBatch& open = *batch.open;
   home_.recipients_.push_back(open.entries, slot);
   ++open.appended;
@@ -209,14 +248,9 @@ void Home::Replay::visit_commit(const spool::RecordView& view) {
   if (!drop_duplicates(batch, record)) return unreadable(view);
   if (batch.message != nullptr) {
     // Only now is it known where they may leave from.
+    SourceSet wanted = batch.message->sources;
     for (Slot at = batch.open->entries.head; at != kNoSlot; at = home_.recipients_[at].next) {
-      Entry& entry = home_.recipients_[at];
-      const Destination& destination = home_.destinations_.of_flow(entry.flow);
-      SourceSet wanted = batch.message->sources;
-      if (wanted == 0 || destination.sources == wanted) continue;
-      uint32_t flow = home_.destinations_.use_flow_like(entry.flow, batch.message->sources);
-      home_.destinations_.release_flow(entry.flow);
-      entry.flow = flow;
+      if (wanted != 0) leave_from(home_.recipients_[at], wanted);
     }
   }
   for (const Fingerprint& fingerprint : batch.open->fingerprints) {
@@ -234,6 +268,23 @@ void Home::Replay::visit_discard(const spool::RecordView& view) {
   if (known == home_.batch_slots_.end() || home_.batches_[known->second].open == nullptr) return;
   ++home_.open_batches_;
   home_.drop_batch(known->second);
+  last_batch_slot_ = counted_number_ = kNoSlot;
+}
+
+void Home::Replay::count(const spool::OutcomeRecord& record) {
+  if (record.batch != last_batch_ || last_batch_slot_ == kNoSlot) {
+    auto batch = home_.batch_slots_.find(record.batch);
+    last_batch_ = record.batch;
+    last_batch_slot_ = batch == home_.batch_slots_.end() ? kNoSlot : batch->second;
+  }
+  if (last_batch_slot_ != kNoSlot) home_.batches_[last_batch_slot_].tally.count(record.outcome);
+  if (record.campaign == 0) return;
+  if (record.campaign != counted_campaign_ || counted_number_ == kNoSlot) {
+    auto campaign = home_.campaign_numbers_.find({record.campaign, 0});
+    counted_campaign_ = record.campaign;
+    counted_number_ = campaign == home_.campaign_numbers_.end() ? kNoSlot : campaign->second;
+  }
+  if (counted_number_ != kNoSlot) home_.campaigns_[counted_number_].tally.count(record.outcome);
 }
 
 void Home::Replay::visit_outcome(const spool::RecordView& view) {
@@ -242,12 +293,7 @@ void Home::Replay::visit_outcome(const spool::RecordView& view) {
   saw_counter(record.id);
   home_.last_outcome_ = view.position;
   if (view.position > home_.exported_) home_.backlog_.push_back(view.position);
-  auto batch = home_.batch_slots_.find(record.batch);
-  auto campaign = home_.campaign_numbers_.find({record.campaign, 0});
-  if (batch != home_.batch_slots_.end()) home_.batches_[batch->second].tally.count(record.outcome);
-  if (record.campaign != 0 && campaign != home_.campaign_numbers_.end()) {
-    home_.campaigns_[campaign->second].tally.count(record.outcome);
-  }
+  count(record);
   Slot slot = home_.recipients_.find(record.id);
   if (slot == kNoSlot) return;
   if (record.outcome != Outcome::deferred) {
@@ -262,12 +308,7 @@ void Home::Replay::visit_outcome(const spool::RecordView& view) {
   entry.set(kEntryHasOutcome | kEntryTried);
   if (record.possible_duplicate) entry.set(kEntryPossibleDuplicate);
   entry.due_s = State::seconds_up(record.next_attempt);
-  if (record.source.empty()) return;
-  SourceSet sources = home_.source_sets_.number_of_one(record.source);
-  if (home_.destinations_.of_flow(entry.flow).sources == sources) return;
-  uint32_t flow = home_.destinations_.use_flow_like(entry.flow, sources);
-  home_.destinations_.release_flow(entry.flow);
-  entry.flow = flow;
+  if (!record.source.empty()) leave_from(entry, home_.source_sets_.number_of_one(record.source));
 }
 
 void Home::Replay::visit_folded(const spool::RecordView& view) {
@@ -281,12 +322,12 @@ void Home::Replay::visit_folded(const spool::RecordView& view) {
     mark(Mark::copy_counts);
     home_.remove(old);
   }
-  Slot batch_slot = home_.make_batch(record.recipient.batch, record.recipient.campaign,
-                                     record.recipient.tenant);
+  Slot batch_slot =
+      batch_of(record.recipient.batch, record.recipient.campaign, record.recipient.tenant);
   SourceSet sources = record.last_source.empty()
                           ? sources_of(record.recipient, home_.batches_[batch_slot])
                           : home_.source_sets_.number_of_one(record.last_source);
-  Slot slot = add(record.recipient, view, sources);
+  Slot slot = add(record.recipient, view, sources, batch_slot);
   Entry& entry = home_.recipients_[slot];
   entry.attempts = static_cast<uint16_t>(std::min<uint32_t>(record.attempts, kAttemptsMax));
   if (record.possible_duplicate) entry.set(kEntryPossibleDuplicate);
@@ -326,8 +367,8 @@ void Home::Replay::visit_entry(const spool::RecordView& view) {
   home_.next_batch_ = std::max(home_.next_batch_, reader.varint());
 }
 
-Result<void> Home::Replay::finish() {
-  if (!wrong.empty()) return postring::fail(wrong);
+// What was not committed is nothing.
+void Home::Replay::end_batches() {
   for (auto at = home_.batch_slots_.begin(); at != home_.batch_slots_.end();) {
     Slot slot = (at++)->second;
     const Batch& batch = home_.batches_[slot];
@@ -339,19 +380,72 @@ Result<void> Home::Replay::finish() {
       home_.ended_messages_.emplace_back(home_.loop_.wall_now(), batch.id);
     }
   }
-  for (Slot slot = 0; slot < home_.recipients_.end(); ++slot) {
-    const Entry& entry = home_.recipients_[slot];
+}
+
+// Counts a page's entries that are left, and says which flow each of them needs.
+void Home::Replay::collect(Slot begin, std::vector<Needed>& needed) {
+  Recipients& recipients = home_.recipients_;
+  needed.clear();
+  for (Slot slot = begin; slot < std::min(begin + kEntriesPerPage, recipients.end()); ++slot) {
+    Entry& entry = recipients[slot];
     if (entry.state() == EntryState::free) continue;
     const Batch& batch = home_.batches_[entry.batch];
+    if (live_in_segment_ == nullptr || live_segment_ != entry.base_segment) {
+      live_segment_ = entry.base_segment;
+      live_in_segment_ = &home_.live_in_segment_[live_segment_];
+    }
+    ++*live_in_segment_;
+    home_.live_units_ += entry.size_units;
     // A message's copy was read before its batch's: now it is known where it may leave from.
     if (batch.message != nullptr && batch.message->sources != 0 && !entry.has(kEntryTried) &&
-        home_.destinations_.of_flow(entry.flow).sources == 0) {
-      uint32_t flow = home_.destinations_.use_flow_like(entry.flow, batch.message->sources);
-      home_.destinations_.release_flow(entry.flow);
-      home_.recipients_[slot].flow = flow;
+        home_.destinations_.destination(Toward::of(entry).destination).sources == 0) {
+      leave_from(entry, batch.message->sources);
     }
-    home_.enqueue(slot);
+    needed.push_back({slot, Toward::of(entry), batch.campaign});
   }
+}
+
+// Each of them gets its flow and its place in it. What that touches is all over the memory: it is
+// asked for a few entries before, in the order in which one thing leads to another.
+void Home::Replay::enter_flows(const std::vector<Needed>& needed) {
+  constexpr size_t kAhead = 8;
+  Destinations& destinations = home_.destinations_;
+  for (size_t at = 0; at < needed.size() + 3 * kAhead; ++at) {
+    if (at < needed.size()) {
+      const Needed& one = needed[at];
+      destinations.prefetch_index(one.toward.destination, one.campaign, one.toward.mail_class);
+    }
+    // Before the first of them these wrap around, far behind the last.
+    if (size_t near = at - kAhead; near < needed.size()) {
+      const Needed& one = needed[near];
+      destinations.prefetch_flow(one.toward.destination, one.campaign, one.toward.mail_class);
+    }
+    if (size_t nearer = at - 2 * kAhead; nearer < needed.size()) {
+      const Needed& one = needed[nearer];
+      uint32_t flow = destinations.use_flow_in(one.toward.destination, one.campaign,
+                                               one.toward.mail_class);
+      home_.recipients_[one.slot].flow = flow;
+      Slot tail = destinations.flow(flow).entries.tail;
+      if (tail != kNoSlot) home_.recipients_.prefetch(tail);
+    }
+    if (size_t here = at - 3 * kAhead; here < needed.size()) home_.enqueue(needed[here].slot);
+  }
+}
+
+Result<void> Home::Replay::finish() {
+  if (!wrong.empty()) return postring::fail(wrong);
+  aims_.settle();
+  end_batches();
+  home_.recipients_.end_bulk();
+  home_.destinations_.reserve_flows(std::min<uint64_t>(
+      home_.recipients_.used(), home_.campaign_numbers_.size() * home_.destinations_.count()));
+  std::vector<Needed> needed;
+  for (Slot page = 0; page < home_.recipients_.end(); page += kEntriesPerPage) {
+    collect(page, needed);
+    enter_flows(needed);
+  }
+  home_.destinations_.forget_unused();
+  home_.recovering_ = false;
   return {};
 }
 

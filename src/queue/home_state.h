@@ -347,6 +347,7 @@ class Home::State {
   std::string scratch_;
 
   // ---- work for the coming turns ----
+  bool recovering_ = false;
   bool started_ = false;
   bool closing_ = false;
   bool log_closed_ = false;
@@ -354,7 +355,7 @@ class Home::State {
   bool failed_ = false;
   bool turn_scheduled_ = false;
   std::deque<Job> callbacks_;
-  std::vector<uint32_t> announced_;
+  std::deque<uint32_t> announced_;
   std::array<std::deque<EntryList>, kClasses> activations_;
   std::deque<uint32_t> unparking_;
   std::deque<std::shared_ptr<PullOp>> waiting_pulls_;

@@ -20,6 +20,7 @@ struct Recipients::IdLinks {
   SlotTable<Entry, kEntriesPerPage>& table;
   uint64_t hash(Slot slot) const { return hash_of_counter(table[slot].counter); }
   Slot& next(Slot slot) const { return table[slot].id_next; }
+  void prefetch(Slot slot) const { table.prefetch(slot); }
 };
 
 struct Recipients::AddressLinks {
@@ -27,6 +28,7 @@ struct Recipients::AddressLinks {
   uint64_t hash(Slot slot) const { return table[slot].address_hash; }
   Slot& next(Slot slot) const { return table[slot].address_next; }
   Slot& prev(Slot slot) const { return table[slot].address_prev; }
+  void prefetch(Slot slot) const { table.prefetch(slot); }
 };
 
 Slot Recipients::add(uint64_t counter, std::string_view address) {
@@ -36,15 +38,38 @@ Slot Recipients::add(uint64_t counter, std::string_view address) {
   entry.counter = counter & ((uint64_t{1} << 48) - 1);
   entry.address_hash = static_cast<uint32_t>(hash64(address, seed_));
   by_id_.add(slot, hash_of_counter(counter), IdLinks{table_});
-  by_address_.add(slot, entry.address_hash, AddressLinks{table_});
+  if (!bulk_) by_address_.add(slot, entry.address_hash, AddressLinks{table_});
   return slot;
+}
+
+void Recipients::begin_bulk() {
+  CHECK(table_.used() == 0);
+  bulk_ = true;
+}
+
+// What each insertion touches is somewhere else in memory: it is asked for long before.
+void Recipients::end_bulk() {
+  constexpr Slot kAhead = 16;
+  bulk_ = false;
+  by_address_.reserve(table_.used());
+  auto is_used = [this](Slot slot) {
+    return slot < table_.end() && table_[slot].state() != EntryState::free;
+  };
+  for (Slot slot = 0; slot < table_.end(); ++slot) {
+    if (Slot far = slot + 2 * kAhead; is_used(far)) by_address_.prefetch(table_[far].address_hash);
+    if (Slot near = slot + kAhead; is_used(near)) {
+      Slot first = by_address_.first(table_[near].address_hash);
+      if (first != kNoSlot) table_.prefetch(first);
+    }
+    if (is_used(slot)) by_address_.add(slot, table_[slot].address_hash, AddressLinks{table_});
+  }
 }
 
 void Recipients::remove(Slot slot) {
   Entry& entry = table_[slot];
   CHECK(entry.state() != EntryState::free);
   by_id_.remove(slot, hash_of_counter(entry.counter), IdLinks{table_});
-  by_address_.remove(slot, entry.address_hash, AddressLinks{table_});
+  if (!bulk_) by_address_.remove(slot, entry.address_hash, AddressLinks{table_});
   table_.give(slot);
 }
 
@@ -58,6 +83,7 @@ Slot Recipients::find(RecipientId id) const {
 }
 
 std::vector<Slot> Recipients::find_address(std::string_view address, uint32_t limit) const {
+  CHECK(!bulk_);
   std::vector<Slot> found;
   auto hash = static_cast<uint32_t>(hash64(address, seed_));
   for (Slot at = by_address_.first(hash); at != kNoSlot && found.size() < limit;

@@ -87,6 +87,12 @@ class Recipients {
   Slot add(uint64_t counter, std::string_view address);
   void remove(Slot slot);
 
+  // For recovery, which adds and removes many before anybody asks for an address: between the two
+  // entries are found by id only. end_bulk() then puts those that are left into the other index.
+  void begin_bulk();
+  void end_bulk();
+  void prefetch(Slot slot) const { table_.prefetch(slot); }
+
   RecipientId id_of(Slot slot) const { return make_recipient_id(slice_, table_[slot].counter); }
   // kNoSlot where it does not live here.
   Slot find(RecipientId id) const;
@@ -118,6 +124,7 @@ class Recipients {
   SlotIndex by_id_;
   SlotIndex by_address_;
   std::vector<uint32_t> page_expiry_;
+  bool bulk_ = false;
 };
 
 }  // namespace postring::queue

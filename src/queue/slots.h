@@ -6,6 +6,7 @@
 // insertion ever stops to rehash millions.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstdlib>
@@ -49,6 +50,9 @@ class SlotTable {
     free_ = slot;
   }
 
+  // The slot's memory will be looked at soon.
+  void prefetch(Slot slot) const { __builtin_prefetch(&(*this)[slot]); }
+
   uint32_t used() const { return used_; }
   // All slots that were ever taken are below it.
   Slot end() const { return end_; }
@@ -62,11 +66,24 @@ class SlotTable {
 };
 
 // `Links` gives, for a table of things: hash(slot) and next(slot) (a reference to its chain link),
-// and where chains may be long (equal keys) prev(slot), which makes removal from them cheap. A slot
-// must keep its hash from add() to remove().
+// where chains may be long (equal keys) prev(slot), which makes removal from them cheap, and for
+// things in a large table prefetch(slot). A slot must keep its hash from add() to remove().
 class SlotIndex {
  public:
   SlotIndex() : half_(kPageBuckets), buckets_(kPageBuckets) { add_page(); }
+
+  // So many are about to be added to the empty index: none of them will split a bucket.
+  void reserve(uint64_t count) {
+    CHECK(count_ == 0);
+    while (pages_.size() * kPageBuckets < count) add_page();
+    buckets_ = std::max(count, buckets_);
+    half_ = std::bit_floor(buckets_);
+  }
+  // first() or add() of the hash comes soon.
+  void prefetch(uint64_t hash) const {
+    uint64_t bucket = bucket_of(hash);
+    __builtin_prefetch(&pages_[bucket / kPageBuckets][bucket % kPageBuckets]);
+  }
 
   // The first of the chain that holds all with this hash, and others.
   Slot first(uint64_t hash) const { return head(bucket_of(hash)) - 1; }
@@ -111,6 +128,7 @@ class SlotIndex {
  private:
   // Buckets per page. An empty bucket is 0, a head is slot + 1; untouched memory costs nothing.
   static constexpr uint64_t kPageBuckets = 1 << 16;
+  static constexpr uint64_t kSplitsAhead = 8;
   struct Free {
     void operator()(uint32_t* heads) const { std::free(heads); }
   };
@@ -145,6 +163,12 @@ class SlotIndex {
     if (buckets_ == 2 * half_) half_ = buckets_;
     if (buckets_ == pages_.size() * kPageBuckets) add_page();
     uint64_t from = buckets_ - half_;
+    if constexpr (requires { links.prefetch(Slot{}); }) {
+      // Of one of the next splits: each is one insertion away.
+      if (from + kSplitsAhead < half_) {
+        if (Slot ahead = head(from + kSplitsAhead) - 1; ahead != kNoSlot) links.prefetch(ahead);
+      }
+    }
     Slot at = head(from) - 1;
     uint32_t low = 0, high = 0;
     while (at != kNoSlot) {

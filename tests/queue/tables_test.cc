@@ -63,6 +63,45 @@ TEST(Recipients, OneAddressManyTimesStaysCheap) {
   EXPECT_TRUE(recipients.find_address("same@x.test", 10).empty());
 }
 
+TEST(Recipients, AddressesThatCameInBulkAreFoundAsAnyOthers) {
+  Recipients recipients(7, 42);
+  Random random(2);
+  std::map<std::string, std::set<Slot>> model;
+  std::map<uint64_t, Slot> slots;
+  auto add = [&](uint64_t counter) {
+    std::string address = address_of(counter % 5'000);
+    Slot slot = slots[counter] = recipients.add(counter, address);
+    recipients[slot].set_state(EntryState::ready);
+    model[address].insert(slot);
+  };
+  auto remove = [&](uint64_t counter) {
+    Slot slot = slots.at(counter);
+    recipients.remove(slot);
+    slots.erase(counter);
+    model[address_of(counter % 5'000)].erase(slot);
+  };
+  auto expect_all = [&] {
+    for (auto& [address, expected] : model) {
+      auto found = recipients.find_address(address, UINT32_MAX);
+      ASSERT_EQ(std::set<Slot>(found.begin(), found.end()), expected) << address;
+    }
+  };
+  recipients.begin_bulk();
+  for (uint64_t counter = 1; counter <= 100'000; ++counter) {
+    add(counter);
+    if (random.chance(1, 4)) remove(counter);
+  }
+  recipients.end_bulk();
+  ASSERT_EQ(recipients.used(), slots.size());
+  expect_all();
+  // The index goes on growing from where it is.
+  for (uint64_t counter = 100'001; counter <= 220'000; ++counter) {
+    add(counter);
+    if (slots.contains(counter - 100'000)) remove(counter - 100'000);
+  }
+  expect_all();
+}
+
 TEST(Recipients, APageKnowsItsEarliestDeadline) {
   Recipients recipients(1, 1);
   for (uint64_t n = 1; n <= kEntriesPerPage + 10; ++n) {
@@ -159,6 +198,32 @@ TEST_F(FlowsTest, RandomlyAgainstAModel) {
   for (auto& [domain, number] : numbers) {
     while (uint64_t counter = take(number)) ASSERT_EQ(model[number].erase(counter), 1u);
     ASSERT_TRUE(model[number].empty());
+  }
+  EXPECT_EQ(destinations_.count(), 0u);
+}
+
+TEST_F(FlowsTest, FlowsOfDestinationsThatWereMadeBefore) {
+  uint32_t used = destinations_.use_destination("used.test", 0);
+  uint32_t unused = destinations_.use_destination("unused.test", 0);
+  EXPECT_EQ(destinations_.use_destination("used.test", 0), used);
+  uint32_t other = destinations_.use_destination_like(used, 3);
+  EXPECT_NE(other, used);
+  EXPECT_EQ(destinations_.destination(other).domain, "used.test");
+  EXPECT_NE(unused, used);
+  constexpr uint32_t kCampaigns = 100'000;
+  destinations_.reserve_flows(kCampaigns);
+  std::vector<uint32_t> flows;
+  for (uint32_t campaign = 0; campaign < kCampaigns; ++campaign) {
+    destinations_.prefetch_index(used, campaign, MailClass::bulk);
+    destinations_.prefetch_flow(used, campaign, MailClass::bulk);
+    flows.push_back(destinations_.use_flow_in(used, campaign, MailClass::bulk));
+  }
+  destinations_.forget_unused();
+  EXPECT_EQ(destinations_.count(), 1u);
+  for (uint32_t campaign = 0; campaign < kCampaigns; ++campaign) {
+    ASSERT_EQ(destinations_.use_flow("used.test", 0, campaign, MailClass::bulk), flows[campaign]);
+    destinations_.release_flow(flows[campaign]);
+    destinations_.release_flow(flows[campaign]);
   }
   EXPECT_EQ(destinations_.count(), 0u);
 }
