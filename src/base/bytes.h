@@ -11,6 +11,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace postring {
 
@@ -47,58 +48,64 @@ class ByteWriter {
 
 class ByteReader {
  public:
-  explicit ByteReader(std::string_view bytes) : left_(bytes) {}
+  explicit ByteReader(std::string_view bytes)
+      : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
   template <std::integral T>
   T fixed() {
     T value{};
-    if (left_.size() < sizeof(T)) return fail<T>();
-    std::memcpy(&value, left_.data(), sizeof(T));
-    left_.remove_prefix(sizeof(T));
+    std::string_view bytes = raw(sizeof(T));
+    if (bytes.size() == sizeof(T)) std::memcpy(&value, bytes.data(), sizeof(T));
     return value;
   }
   uint64_t varint() {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      auto byte = fixed<uint8_t>();
-      if (!ok_) return 0;
-      uint64_t bits = byte & 0x7f;
-      if (shift == 63 && bits > 1) return fail<uint64_t>();
-      value |= bits << shift;
-      if ((byte & 0x80) == 0) return byte == 0 && shift > 0 ? fail<uint64_t>() : value;
-    }
-    return fail<uint64_t>();
+    // Most numbers are one byte: recovery reads some twenty of them for each recipient.
+    if (at_ != end_ && static_cast<uint8_t>(*at_) < 0x80) return static_cast<uint8_t>(*at_++);
+    return long_varint();
   }
   int64_t signed_varint() {
     uint64_t value = varint();
     return static_cast<int64_t>(value >> 1) ^ -static_cast<int64_t>(value & 1);
   }
-  std::string_view text() {
-    uint64_t size = varint();
-    return raw(size);
-  }
+  std::string_view text() { return raw(varint()); }
   std::string_view raw(uint64_t size) {
-    if (size > left_.size()) return fail<std::string_view>();
-    std::string_view bytes = left_.substr(0, size);
-    left_.remove_prefix(size);
-    return bytes;
+    if (size > left()) {
+      fail();
+      return {};
+    }
+    return {std::exchange(at_, at_ + size), static_cast<size_t>(size)};
   }
   // Everything that is left.
-  std::string_view rest() { return raw(left_.size()); }
+  std::string_view rest() { return raw(left()); }
 
   bool ok() const { return ok_; }
   // Nothing was missing and nothing is left.
-  bool done() const { return ok_ && left_.empty(); }
+  bool done() const { return ok_ && at_ == end_; }
 
  private:
-  template <typename T>
-  T fail() {
+  uint64_t left() const { return static_cast<uint64_t>(end_ - at_); }
+  void fail() {
     ok_ = false;
-    left_ = {};
-    return T{};
+    at_ = end_;
+  }
+  uint64_t long_varint() {
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+      auto byte = fixed<uint8_t>();
+      if (!ok_) return 0;
+      uint64_t bits = byte & 0x7f;
+      if (shift == 63 && bits > 1) break;
+      value |= bits << shift;
+      if ((byte & 0x80) != 0) continue;
+      if (byte == 0 && shift > 0) break;
+      return value;
+    }
+    fail();
+    return 0;
   }
 
-  std::string_view left_;
+  const char* at_;
+  const char* end_;
   bool ok_ = true;
 };
 

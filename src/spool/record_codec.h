@@ -4,11 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <concepts>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
-#include <utility>
 
 #include "base/bytes.h"
 #include "mail/ids.h"
@@ -40,22 +37,19 @@ inline void write_time(ByteWriter& writer, WallTime time, WallTime base) {
       static_cast<int64_t>(static_cast<uint64_t>(time.us) - static_cast<uint64_t>(base.us)));
 }
 
-// A reader that also knows what encode() never writes. Like ByteReader, once something was missing
-// it gives zero or empty; but what most numbers are, one byte, costs one comparison here: recovery
-// reads some twenty of them for each recipient.
+// A reader that also knows what encode() never writes.
 class Decoder {
  public:
-  explicit Decoder(std::string_view payload)
-      : at_(payload.data()), end_(payload.data() + payload.size()) {}
+  explicit Decoder(std::string_view payload) : reader_(payload) {}
 
   uint32_t flags(uint32_t end) { return static_cast<uint32_t>(number(end - 1)); }
   uint64_t number(uint64_t max = UINT64_MAX) {
-    uint64_t value = varint();
+    uint64_t value = reader_.varint();
     require(value <= max);
     return value;
   }
   uint8_t byte(uint8_t max) {
-    auto value = fixed<uint8_t>();
+    auto value = reader_.fixed<uint8_t>();
     require(value <= max);
     return value;
   }
@@ -71,23 +65,21 @@ class Decoder {
   // An optional digest: one that is there is not all zero.
   Digest digest() {
     Digest value{};
-    std::string_view bytes = raw(value.size());
+    std::string_view bytes = reader_.raw(value.size());
     std::copy(bytes.begin(), bytes.end(), value.begin());
     require(value != Digest{});
     return value;
   }
-  WallTime time() { return {fixed<int64_t>()}; }
+  WallTime time() { return {reader_.fixed<int64_t>()}; }
   // An optional time: one that is there is set.
   WallTime time_after(WallTime base) {
-    // Zigzag, as ByteWriter::signed_varint().
-    uint64_t coded = varint();
-    uint64_t delta = coded >> 1 ^ (~(coded & 1) + 1);
+    auto delta = static_cast<uint64_t>(reader_.signed_varint());
     WallTime value{static_cast<int64_t>(static_cast<uint64_t>(base.us) + delta)};
     require(value.is_set());
     return value;
   }
   std::string_view text(size_t max) {
-    std::string_view value = raw(varint());
+    std::string_view value = reader_.text();
     require(value.size() <= max);
     return value;
   }
@@ -97,47 +89,17 @@ class Decoder {
     require(!value.empty());
     return value;
   }
-  std::string_view raw(uint64_t size) {
-    if (size > static_cast<uint64_t>(end_ - at_)) {
-      fail();
-      return {};
-    }
-    return {std::exchange(at_, at_ + size), static_cast<size_t>(size)};
-  }
+  std::string_view raw(size_t size) { return reader_.raw(size); }
   std::string_view rest(size_t max) {
-    std::string_view value = raw(static_cast<uint64_t>(end_ - at_));
+    std::string_view value = reader_.rest();
     require(value.size() <= max);
     return value;
   }
   void require(bool condition) { good_ = good_ && condition; }
-  bool done() const { return good_ && at_ == end_; }
+  bool done() const { return good_ && reader_.done(); }
 
  private:
-  uint64_t varint() {
-    if (at_ != end_ && static_cast<uint8_t>(*at_) < 0x80) return static_cast<uint8_t>(*at_++);
-    ByteReader reader({at_, static_cast<size_t>(end_ - at_)});
-    uint64_t value = reader.varint();
-    if (!reader.ok()) {
-      fail();
-      return 0;
-    }
-    at_ = reader.rest().data();
-    return value;
-  }
-  template <std::integral T>
-  T fixed() {
-    T value{};
-    std::string_view bytes = raw(sizeof(T));
-    if (bytes.size() == sizeof(T)) std::memcpy(&value, bytes.data(), sizeof(T));
-    return value;
-  }
-  void fail() {
-    good_ = false;
-    at_ = end_;
-  }
-
-  const char* at_;
-  const char* end_;
+  ByteReader reader_;
   bool good_ = true;
 };
 
