@@ -131,10 +131,10 @@ void Destinations::forget_unused() {
 }
 
 uint32_t Destinations::use_flow_like(uint32_t number, SourceSet sources) {
+  // A copy: the table of flows may grow.
   const Flow flow = flows_[number];
-  // A copy: the table of destinations may grow.
-  std::string domain = destinations_[flow.destination].domain;
-  return use_flow(domain, sources, flow.campaign, flow.mail_class);
+  return use_flow_in(use_destination_like(flow.destination, sources), flow.campaign,
+                     flow.mail_class);
 }
 
 void Destinations::release_flow(uint32_t number) {
