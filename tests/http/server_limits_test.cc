@@ -37,13 +37,7 @@ TEST_F(ServerTest, AByteNowAndThenIsNoHead) {
   start();
   Client client(loop_, address_);
   client.send("GET /hello HTTP/1.1\r\nX: ");
-  std::string got;
-  while (got.empty() && !client.closed()) {
-    client.send("x");
-    Instant next = clock_now() + Duration::milliseconds(10);
-    got = client.read_until(
-        [&](const std::string& text) { return !text.empty() || clock_now() > next; });
-  }
+  std::string got = drip(client, Duration::milliseconds(10));
   EXPECT_TRUE(got.starts_with("HTTP/1.1 408 ")) << got;
 }
 
@@ -88,13 +82,7 @@ TEST_F(ServerTest, AByteNowAndThenIsNoBody) {
   start();
   Client client(loop_, address_);
   client.send("POST /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n");
-  std::string got;
-  while (got.empty() && !client.closed()) {
-    client.send("x");
-    Instant next = clock_now() + Duration::milliseconds(20);
-    got = client.read_until(
-        [&](const std::string& text) { return !text.empty() || clock_now() > next; });
-  }
+  std::string got = drip(client, Duration::milliseconds(20));
   EXPECT_TRUE(got.starts_with("HTTP/1.1 408 ")) << got;
 }
 

@@ -110,6 +110,18 @@ class ServerTest : public testing::Test {
     while (!stopped_) loop_.turn(Instant::never());
   }
 
+  // One byte after the other until the server says something or closes; what it said.
+  std::string drip(Client& client, Duration every) {
+    std::string got;
+    while (got.empty() && !client.closed()) {
+      client.send("x");
+      Instant next = clock_now() + every;
+      got = client.read_until(
+          [&](const std::string& text) { return !text.empty() || clock_now() > next; });
+    }
+    return got;
+  }
+
   std::string ask(std::string_view text) {
     Client client(loop_, address_);
     client.send(text);

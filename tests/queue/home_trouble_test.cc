@@ -1,9 +1,7 @@
 // One home where things happen at the same time: stops, full memory, reads and reclaim.
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
-#include <csignal>
-
+#include "full_disk.h"
 #include "rig.h"
 #include "spool/log.h"
 
@@ -150,22 +148,6 @@ TEST_F(HomeTrouble, AfterTheEndOfPullsTheyGiveNothing) {
   EXPECT_EQ(rig.home().stats().leased, 0u);
 }
 
-// While it lasts no file may grow to a segment's size: the disk is full.
-class FullDisk {
- public:
-  FullDisk() {
-    signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit less = before_;
-    less.rlim_cur = spool::kSegmentBytesMin - spool::kSyncAlignment + 64;
-    setrlimit(RLIMIT_FSIZE, &less);
-  }
-  ~FullDisk() { setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_{};
-};
-
 class HomeOnAFullDisk : public HomeTrouble {
  protected:
   // Mail for more recipients than there is room for outcomes, of which some have ended.
@@ -202,7 +184,7 @@ class HomeOnAFullDisk : public HomeTrouble {
 };
 
 TEST_F(HomeOnAFullDisk, NoMoreIsLeasedThanThereIsRoomFor) {
-  auto disk = std::make_unique<FullDisk>();
+  auto disk = std::make_unique<FullDisk>(spool::kSegmentBytesMin);
   find_out();
   size_t leased = 0;
   // Many: what is being made ready at the moment counts as room a moment later.
@@ -226,7 +208,7 @@ TEST_F(HomeOnAFullDisk, NoMoreIsLeasedThanThereIsRoomFor) {
 TEST_F(HomeOnAFullDisk, WhereNothingCanBeWrittenSendingIsToStop) {
   std::vector<Lease> leases = rig_.pull(destination_, 600).leases;
   ASSERT_EQ(leases.size(), 600u);
-  auto disk = std::make_unique<FullDisk>();
+  auto disk = std::make_unique<FullDisk>(spool::kSegmentBytesMin);
   for (const Lease& lease : leases) {
     // Each with a sync of its own, so that all of them take more than stands ready.
     rig_.settle(lease.id, Outcome::delivered);

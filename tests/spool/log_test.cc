@@ -1,9 +1,6 @@
 #include "spool/log.h"
 
-#include <sys/resource.h>
-
-#include <csignal>
-
+#include "full_disk.h"
 #include "io/file.h"
 #include "rig.h"
 #include "spool/segment.h"
@@ -274,23 +271,6 @@ TEST(Log, ASegmentIsSealedOnceItIsDurable) {
   EXPECT_TRUE(rig.log().oldest()->sealed);
 }
 
-// While files may not grow to a segment's full size, preparing one fails as it does on a full disk;
-// what is written to those at hand stays just below.
-class FileSizeLimit {
- public:
-  FileSizeLimit() {
-    signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit less = before_;
-    less.rlim_cur = kSegmentBytesMin - kSyncAlignment + 64;
-    setrlimit(RLIMIT_FSIZE, &less);
-  }
-  ~FileSizeLimit() { setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_{};
-};
-
 // Appends until the disk is full; how many records went in.
 size_t fill(LogRig& rig, Room room) {
   for (size_t count = 0;;) {
@@ -316,7 +296,7 @@ TEST(Log, OnAFullDiskSubmissionStopsFirstAndReclaimLast) {
   rig.append("first");
   EXPECT_FALSE(rig.log().disk_full());
   {
-    FileSizeLimit limit;
+    FullDisk disk(kSegmentBytesMin);
     fill(rig, Room::submission);
     EXPECT_TRUE(rig.log().disk_full());
     // Two segments for outcomes, one more for reclaim.
@@ -366,7 +346,7 @@ TEST(Log, SetsSpaceAsideForOutcomes) {
   // It is there after a restart, whoever has filled the disk meanwhile.
   EXPECT_TRUE(rig.close());
   {
-    FileSizeLimit limit;
+    FullDisk disk(kSegmentBytesMin);
     ASSERT_EQ(rig.open(), "");
     EXPECT_GE(set_aside(rig), 6u);
     rig.append("z", RecordType::entry, Room::outcome);
@@ -386,7 +366,7 @@ TEST(Log, OnAFullDiskAnUnlinkedSegmentIsSetAside) {
   EXPECT_EQ(rig.log().room_left(Room::outcome), UINT64_MAX);
   std::string path = rig.folder() + "/" + segment_name(1);
   {
-    FileSizeLimit limit;
+    FullDisk disk(kSegmentBytesMin);
     fill(rig, Room::reclaim);
     EXPECT_TRUE(rig.sync());
     EXPECT_LT(rig.log().room_left(Room::outcome), 2'000u);
@@ -431,7 +411,7 @@ TEST(Log, AFailedWritePoisons) {
   rig.append("first");
   EXPECT_TRUE(rig.sync());
   {
-    FileSizeLimit limit;
+    FullDisk disk(kSegmentBytesMin);
     for (int i = 0; i < 100; ++i) rig.append(std::string(1'000, 'x'));
     EXPECT_FALSE(rig.sync());
     EXPECT_TRUE(rig.log().poisoned());
