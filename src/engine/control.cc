@@ -240,7 +240,7 @@ void Control::keep(size_t from, EventBatch batch, Exporter::Kept kept) {
 void Control::keep_complete(queue::EventFacts facts, Job done) {
   // A campaign may be found complete while the logs close: the next start tells it.
   if (closing_) return;
-  events_->append(encode_event_entry(facts));
+  append_event(encode_event_entry(facts));
   kept_.push_back([done = std::move(done)](bool ok) mutable {
     if (ok) done();
   });

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/check.h"
 #include "engine/control.h"
 
 // Erasing an address. First that it is erased becomes durable: from then on no event of it names
@@ -85,11 +86,12 @@ void Control::erase_again() {
 
 void Control::append_event(const std::string& event) {
   auto entry = decode_event_entry(event);
-  if (!entry || !erasures_->cover(*entry)) return events_->append(event);
+  CHECK(entry);
+  if (!erasures_->cover(*entry)) return events_->append(event, entry->address_hash);
   entry->address_hash = 0;
   std::string json = erased_event(entry->json);
   entry->json = json;
-  events_->append(encode_event_entry(*entry));
+  events_->append(encode_event_entry(*entry), entry->address_hash);
 }
 
 // Those whose homes had all answered before it was asked whether any is still at it.

@@ -90,7 +90,7 @@ struct Search : std::enable_shared_from_this<Search> {
   std::move_only_function<void(std::vector<submission::RecipientInfo>)> done;
 
   void read(uint64_t from) {
-    control->events().read(from, kSearchBytes, [self = shared_from_this()](auto page) {
+    control->events().find(hash, from, kSearchBytes, [self = shared_from_this()](auto page) {
       self->on_page(std::move(page));
     });
   }

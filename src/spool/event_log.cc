@@ -38,7 +38,7 @@ struct EventLog::State {
   // Entries that become one block.
   struct Piece {
     std::string raw;
-    uint32_t entries = 0;
+    std::vector<uint32_t> keys;  // one an entry
     uint64_t first = 0;
   };
   using SyncCallback = std::move_only_function<void(bool)>;
@@ -59,7 +59,7 @@ struct EventLog::State {
   Result<void> remove_unbegun(std::vector<std::string>& names);
   Result<void> recover_segment(const std::string& name, bool last);
 
-  void append(std::string_view entry);
+  void append(std::string_view entry, uint32_t key);
   void write_next();
   void place_block();
   void start_segment(std::string reserved);
@@ -75,6 +75,8 @@ struct EventLog::State {
   void fail_all();
   void apply_retention();
   std::vector<EventFile> files_from(uint64_t from) const;
+  template <typename Read>
+  void read_page(uint64_t from, ReadCallback callback, Read read);
 
   Loop& loop;
   std::string folder;
@@ -160,14 +162,14 @@ Result<void> EventLog::State::recover_segment(const std::string& name, bool last
   return {};
 }
 
-void EventLog::State::append(std::string_view entry) {
+void EventLog::State::append(std::string_view entry, uint32_t key) {
   bool fits = !pieces.empty() && pieces.back().raw.size() + entry.size() <= kEventBlockBytes;
-  if (!fits) pieces.push_back({{}, 0, next_number});
+  if (!fits) pieces.push_back({{}, {}, next_number});
   Piece& piece = pieces.back();
   ByteWriter writer(piece.raw);
   writer.fixed<uint32_t>(static_cast<uint32_t>(entry.size()));
   writer.raw(entry);
-  ++piece.entries;
+  piece.keys.push_back(key);
   ++next_number;
 }
 
@@ -184,10 +186,11 @@ void EventLog::State::write_next() {
   bytes_first = pieces.front().first;
   while (!pieces.empty()) {
     Piece& piece = pieces.front();
-    // A block is larger than its content only where that does not compress.
-    if (!bytes.empty() && bytes.size() + piece.raw.size() > kEventWriteBytes) break;
-    bytes += encode_event_block(piece.raw, piece.entries, piece.first);
-    bytes_end = piece.first + piece.entries;
+    // A block is larger than its content and keys only where that does not compress.
+    size_t size = piece.raw.size() + piece.keys.size() * sizeof(uint32_t);
+    if (!bytes.empty() && bytes.size() + size > kEventWriteBytes) break;
+    bytes += encode_event_block(piece.raw, piece.keys, piece.first);
+    bytes_end = piece.first + piece.keys.size();
     pieces.pop_front();
   }
   if (pieces.empty()) {
@@ -328,12 +331,29 @@ void EventLog::State::apply_retention() {
 
 std::vector<EventFile> EventLog::State::files_from(uint64_t from) const {
   std::vector<EventFile> files;
-  for (size_t i = 0; i < segments.size(); ++i) {
-    bool holds = i + 1 == segments.size() || segments[i + 1].first > from;
-    if (holds) files.push_back({segments[i].path, segments[i].first, segments[i].bytes});
-    if (files.size() == 2) break;
+  for (size_t i = 0; i < segments.size() && files.size() < 2; ++i) {
+    uint64_t next = i + 1 == segments.size() ? durable_end : segments[i + 1].first;
+    if (next > from) files.push_back({segments[i].path, segments[i].bytes, next});
   }
   return files;
+}
+
+// `read` makes the page, blocking, of files, a first and an end.
+template <typename Read>
+void EventLog::State::read_page(uint64_t from, ReadCallback callback, Read read) {
+  uint64_t oldest = segments.empty() ? durable_end : segments.front().first;
+  if (from == 0) from = oldest;
+  if (from < oldest) {
+    EventsGone gone{oldest, oldest - from};
+    loop.defer(
+        [callback = std::move(callback), gone]() mutable { callback(std::unexpected(gone)); });
+    return;
+  }
+  loop.offload().run([files = files_from(from), from, end = durable_end,
+                      read] { return read(files, from, end); },
+                     [callback = std::move(callback), alive = alive](EventPage page) mutable {
+                       if (*alive) callback(std::move(page));
+                     });
 }
 
 EventLog::EventLog(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -346,10 +366,10 @@ Result<std::unique_ptr<EventLog>> EventLog::open(Loop& loop, std::string folder,
   return std::unique_ptr<EventLog>(new EventLog(std::move(state)));
 }
 
-void EventLog::append(std::string_view entry) {
+void EventLog::append(std::string_view entry, uint32_t key) {
   CHECK(!state_->closing);
   CHECK(entry.size() <= kEventEntryMax);
-  state_->append(entry);
+  state_->append(entry, key);
 }
 
 void EventLog::sync_soon(std::move_only_function<void(bool)> callback) {
@@ -394,20 +414,18 @@ uint64_t EventLog::bytes() const {
 }
 
 void EventLog::read(uint64_t from, uint64_t bytes_max, ReadCallback callback) {
-  State& s = *state_;
-  if (from == 0) from = oldest();
-  if (from < oldest()) {
-    EventsGone gone{oldest(), oldest() - from};
-    s.loop.defer(
-        [callback = std::move(callback), gone]() mutable { callback(std::unexpected(gone)); });
-    return;
-  }
-  uint64_t end = s.durable_end;
-  s.loop.offload().run([files = s.files_from(from), from, end,
-                        bytes_max] { return read_events(files, from, end, bytes_max); },
-                       [callback = std::move(callback), alive = s.alive](EventPage page) mutable {
-                         if (*alive) callback(std::move(page));
-                       });
+  state_->read_page(from, std::move(callback),
+                    [bytes_max](const std::vector<EventFile>& files, uint64_t first, uint64_t end) {
+                      return read_events(files, first, end, bytes_max);
+                    });
+}
+
+void EventLog::find(uint32_t key, uint64_t from, uint64_t bytes_max, ReadCallback callback) {
+  state_->read_page(
+      from, std::move(callback),
+      [key, bytes_max](const std::vector<EventFile>& files, uint64_t first, uint64_t end) {
+        return find_events(files, first, end, bytes_max, key);
+      });
 }
 
 void EventLog::set_retention(Duration keep, uint64_t keep_bytes) {

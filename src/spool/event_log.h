@@ -1,9 +1,10 @@
 // EventLog: what happened, for readers outside, in segments of its own with a retention of its own.
 //
 //   auto events = EventLog::open(loop, "/var/spool/postring/events", options);   // recovers
-//   (*events)->append(entry);                    // opaque bytes; numbered from 1, in this order
+//   (*events)->append(entry, key);               // opaque bytes; numbered from 1, in this order
 //   (*events)->sync_soon([](bool ok) { ... });   // ok: everything appended before is durable
 //   (*events)->read(from, bytes_max, [](Result<EventPage, EventsGone> page) { ... });
+//   (*events)->find(key, from, bytes_max, [](auto page) { ... });   // of one key, without reading all
 //
 // A cursor is the number of the next entry. Readers see durable entries only, and hold nothing
 // back: a segment goes when it is older than `keep` or when all together are larger than
@@ -12,8 +13,13 @@
 // A segment ("00000000000000000001.events", named by its first entry) is a header and blocks:
 //
 //     header  "postring events\n" version:u32 zero:u32 first:u64 created_us:u64 zero:u32 crc32c:u32
-//     block   crc32c:u32 size:u32 raw_size:u32 entries:u32 first:u64 zstd frame of `size` bytes
-//     frame   (length:u32 entry)*          the checksum covers the block from its byte 4 on
+//     block   crc32c:u32 size:u32 raw_size:u32 entries:u32 first:u64 head_crc32c:u32
+//             (key:u32)* zstd frame of `size` bytes
+//     frame   (length:u32 entry)*
+//
+// The block's checksum covers it from its byte 4 on, the head's what is before the frame but both
+// checksums: a search goes from head to head. Format 1 has no keys and no head_crc32c; such segments
+// are read, and searched by reading them.
 //
 // A block is what was appended between two syncs, split at kEventBlockBytes. The header is written
 // with the first block. A torn tail is cut off at open: nobody was told it is durable. Reading,
@@ -45,7 +51,7 @@ constexpr uint64_t kEventWriteBytes = 2u << 20;
 constexpr uint64_t kEventUnsyncedMax = kEventWriteBytes + kEventEntryMax + 4'096;
 constexpr Duration kEventRetry = Duration::seconds(1);  // of what waits
 constexpr uint64_t kEventSegmentBytesDefault = 64u << 20;
-constexpr uint32_t kEventFormatVersion = 1;
+constexpr uint32_t kEventFormatVersion = 2;
 
 struct EventLogOptions {
   uint64_t segment_bytes = kEventSegmentBytesDefault;
@@ -77,7 +83,8 @@ class EventLog {
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
 
-  void append(std::string_view entry);
+  // The key is what find() goes by; entries may share one.
+  void append(std::string_view entry, uint32_t key);
   // The callback runs in a later turn.
   void sync_soon(std::move_only_function<void(bool ok)> callback);
   bool poisoned() const;
@@ -98,6 +105,9 @@ class EventLog {
   // Several reads may be asked for at a time. The callback runs in a later turn.
   using ReadCallback = std::move_only_function<void(Result<EventPage, EventsGone>)>;
   void read(uint64_t from, uint64_t bytes_max, ReadCallback callback);
+  // The same, of the entries appended with `key` alone; in segments of format 1, of all. A page
+  // may be empty and move on.
+  void find(uint32_t key, uint64_t from, uint64_t bytes_max, ReadCallback callback);
 
   // What comes next begins a segment of its own, so that those before it can grow old.
   void roll();

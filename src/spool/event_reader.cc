@@ -2,169 +2,121 @@
 
 #include <algorithm>
 #include <cstring>
-#include <span>
 
 #include "io/file.h"
-#include "io/socket.h"
+#include "spool/event_page.h"
+#include "spool/event_walk.h"
 
 namespace postring::spool {
 namespace {
 
-// An open segment, read by position.
-class Reader {
- public:
-  Reader(const std::string& path, OpenMode mode) {
-    if (auto opened = open_file(path, mode)) file_ = *opened;
-  }
-  ~Reader() {
-    if (file_ >= 0) close_descriptor(file_);
-  }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
-
-  bool is_open() const { return file_ >= 0; }
-  int file() const { return file_; }
-  // Fewer bytes only where the file ends or cannot be read.
-  std::string read(uint64_t offset, size_t size) const {
-    std::string bytes(size, '\0');
-    auto got = read_at(file_, std::as_writable_bytes(std::span(bytes)), offset);
-    bytes.resize(got.value_or(0));
-    return bytes;
-  }
-
- private:
-  int file_ = -1;
-};
-
-struct Walk {
-  const EventFile& file;
-  const Reader& reader;
-  uint64_t at = kEventHeaderSize;
-};
-
-// The block header at walk.at; nothing at the end or where there is none.
-std::optional<EventBlockHeader> next_header(const Walk& walk) {
-  if (walk.at + kEventBlockHeaderSize > walk.file.bytes) return std::nullopt;
-  auto header = decode_event_block_header(walk.reader.read(walk.at, kEventBlockHeaderSize));
-  if (!header || walk.at + kEventBlockHeaderSize + header->size > walk.file.bytes) {
-    return std::nullopt;
-  }
-  return header;
+// Adds what is wanted of the block here; false where it is damaged.
+bool add_block(EventWalk& walk, const EventBlockHeader& header, EventPageBuilder& page) {
+  auto raw = decode_event_block(header, walk.block(header));
+  return raw && page.add(std::move(*raw), header.first, header.entries);
 }
 
-// Adds the block's entries from `from` on; false where it is damaged.
-bool add_block(const Walk& walk, const EventBlockHeader& header, uint64_t from,
-               std::vector<std::string>& raws, std::vector<size_t>& skips) {
-  auto raw = decode_event_block(header,
-                                walk.reader.read(walk.at, kEventBlockHeaderSize + header.size));
-  if (!raw || !split_events(*raw, header.entries)) return false;
-  raws.push_back(std::move(*raw));
-  skips.push_back(from > header.first ? from - header.first : 0);
+bool add_found(EventWalk& walk, const EventBlockHeader& header, uint32_t key,
+               EventPageBuilder& page) {
+  auto keys = decode_event_keys(header, walk.head(header));
+  if (!keys) return false;
+  std::vector<uint32_t> chosen;
+  auto at = keys->begin() + static_cast<ptrdiff_t>(page.next() - header.first);
+  while ((at = std::find(at, keys->end(), key)) != keys->end()) {
+    chosen.push_back(static_cast<uint32_t>(at++ - keys->begin()));
+  }
+  if (!chosen.empty()) {
+    auto raw = decode_event_block(header, walk.block(header));
+    if (!raw || !page.add_chosen(*raw, header.entries, chosen)) return false;
+  }
+  page.pass(header.next());
   return true;
 }
 
+// Goes through the blocks that hold what the page still wants. `add` says whether a block was good.
+// Entries are numbered without a gap: a header that says otherwise is none, and hides the rest.
+template <typename Add>
+EventPage go_through(const std::vector<EventFile>& files, EventPageBuilder page, const Add& add) {
+  for (const EventFile& file : files) {
+    if (page.full()) break;
+    EventWalk walk(file.path, file.bytes);
+    if (!walk.is_open()) break;
+    uint64_t number = walk.header() ? walk.header()->first : 0;
+    while (!page.full()) {
+      auto header = walk.block_header();
+      if (!header || header->first != number || header->next() > file.next) break;
+      number = header->next();
+      if (number > page.next() && !add(walk, *header, page)) {
+        page.miss(number, file.path, walk.at());
+      }
+      walk.pass(*header);
+    }
+    if (!page.full() && page.next() < file.next) page.miss(file.next, file.path, walk.at());
+  }
+  return page.finish();
+}
+
 // By its checksum: a start looks at all blocks of a segment, and has no use for what is in them.
-bool is_whole(const Walk& walk, const EventBlockHeader& header) {
-  return is_event_block(header, walk.reader.read(walk.at, kEventBlockHeaderSize + header.size));
+bool is_whole(EventWalk& walk, const EventBlockHeader& header) {
+  return is_event_block(header, walk.block(header));
 }
 
 // A bad block with a good one behind it is damage, which is left for readers to be told about; what
 // a crash tore has nothing good behind it.
-bool goes_on_behind(Walk walk, const EventBlockHeader& bad) {
-  walk.at += kEventBlockHeaderSize + bad.size;
-  auto header = next_header(walk);
-  return header && header->first == bad.first + bad.entries && is_whole(walk, *header);
-}
-
-// Joins blocks into one page whose entries point into its bytes.
-void join(EventPage& page, const std::vector<std::string>& raws, const std::vector<size_t>& skips) {
-  size_t size = 0;
-  for (const std::string& raw : raws) size += raw.size();
-  page.bytes.reserve(size);
-  for (const std::string& raw : raws) page.bytes.insert(page.bytes.end(), raw.begin(), raw.end());
-  std::string_view left(page.bytes.data(), page.bytes.size());
-  for (size_t i = 0; i < raws.size(); ++i) {
-    std::string_view raw = left.substr(0, raws[i].size());
-    left.remove_prefix(raw.size());
-    size_t skip = skips[i];
-    while (!raw.empty()) {
-      uint32_t length = 0;
-      std::memcpy(&length, raw.data(), sizeof(length));
-      if (skip > 0) {
-        --skip;
-      } else {
-        page.entries.push_back(raw.substr(sizeof(length), length));
-      }
-      raw.remove_prefix(sizeof(length) + length);
-    }
-  }
+bool goes_on_behind(EventWalk& walk, const EventBlockHeader& bad) {
+  uint64_t here = walk.at();
+  walk.pass(bad);
+  auto header = walk.block_header();
+  bool good = header && header->first == bad.next() && is_whole(walk, *header);
+  walk.go_to(here);
+  return good;
 }
 
 }  // namespace
 
 EventPage read_events(const std::vector<EventFile>& files, uint64_t from, uint64_t end,
                       uint64_t bytes_max) {
-  EventPage page;
-  page.first = from;
-  page.next = from;
-  std::vector<std::string> raws;
-  std::vector<size_t> skips;
-  uint64_t bytes = 0;
-  for (const EventFile& file : files) {
-    Reader reader(file.path, OpenMode::read);
-    if (!reader.is_open()) break;
-    Walk walk{file, reader};
-    while (bytes < bytes_max && page.next < end) {
-      auto header = next_header(walk);
-      if (!header) break;
-      uint64_t behind = header->first + header->entries;
-      if (behind > page.next) {
-        if (add_block(walk, *header, page.next, raws, skips)) {
-          bytes += header->raw_size;
-        } else if (raws.empty()) {
-          page.first = behind;
-          page.problem = file.path + " is damaged at byte " + std::to_string(walk.at) + ": " +
-                         std::to_string(header->entries) + " events cannot be read";
-        } else {
-          break;  // the page ends before the damage
-        }
-        page.next = behind;
-      }
-      walk.at += kEventBlockHeaderSize + header->size;
-    }
-  }
-  join(page, raws, skips);
-  return page;
+  return go_through(files, EventPageBuilder(from, end, bytes_max), add_block);
+}
+
+EventPage find_events(const std::vector<EventFile>& files, uint64_t from, uint64_t end,
+                      uint64_t bytes_max, uint32_t key) {
+  return go_through(files, EventPageBuilder(from, end, bytes_max),
+                    [key](EventWalk& walk, const EventBlockHeader& header, EventPageBuilder& page) {
+                      bool has_keys = walk.header()->version > kEventVersionWithoutKeys;
+                      if (!has_keys) return add_block(walk, header, page);
+                      return add_found(walk, header, key, page);
+                    });
 }
 
 Result<ScannedEvents> scan_event_file(const std::string& path, bool blocks) {
-  Reader reader(path, OpenMode::read_write);
-  if (!reader.is_open()) return fail(path + " cannot be opened");
-  auto size = file_size(reader.file());
-  if (!size) return fail(path + " cannot be read: " + std::strerror(size.error()));
+  EventWalk walk(path, UINT64_MAX, OpenMode::read_write);
+  if (!walk.is_open()) return fail(path + " cannot be opened");
+  auto unread = [&] { return fail(path + " cannot be read: " + std::strerror(walk.error())); };
+  if (walk.error() != 0) return unread();
   ScannedEvents scanned;
-  scanned.header = decode_event_header(reader.read(0, kEventHeaderSize));
+  scanned.header = walk.header();
   if (!scanned.header) return scanned;
-  scanned.good_bytes = *size;
+  scanned.good_bytes = walk.bytes();
   scanned.next = scanned.header->first;
   if (!blocks) return scanned;
-  EventFile file{path, scanned.header->first, *size};
-  Walk walk{file, reader};
-  while (auto header = next_header(walk)) {
+  while (auto header = walk.block_header()) {
     if (header->first != scanned.next) break;
     if (!is_whole(walk, *header) && !goes_on_behind(walk, *header)) break;
-    scanned.next = header->first + header->entries;
-    walk.at += kEventBlockHeaderSize + header->size;
+    scanned.next = header->next();
+    walk.pass(*header);
   }
-  scanned.good_bytes = walk.at;
-  if (walk.at < *size) {
-    if (auto cut = resize_file(reader.file(), walk.at); !cut) {
+  // What the disk does not give is not torn: it is not cut off.
+  if (walk.error() != 0) return unread();
+  scanned.good_bytes = walk.at();
+  if (walk.at() < walk.bytes()) {
+    if (auto cut = resize_file(walk.file(), walk.at()); !cut) {
       return fail(path + " cannot be cut: " + std::strerror(cut.error()));
     }
   }
   // Readers may be told of it: so it must be durable, even if a sync of it failed.
-  uint64_t begin = walk.at - std::min(walk.at, kEventUnsyncedMax);
-  if (auto done = make_durable(reader.file(), begin, walk.at); !done) {
+  uint64_t begin = walk.at() - std::min(walk.at(), kEventUnsyncedMax);
+  if (auto done = make_durable(walk.file(), begin, walk.at()); !done) {
     return fail(path + " cannot be written: " + std::strerror(done.error()));
   }
   return scanned;

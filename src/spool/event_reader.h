@@ -13,14 +13,18 @@ namespace postring::spool {
 
 struct EventFile {
   std::string path;
-  uint64_t first = 0;
   uint64_t bytes = 0;  // what may be read
+  uint64_t next = 0;   // behind its last entry that may be read
 };
 
 // Entries from `from` (below `end`) on, out of consecutive segments. A page never points past a gap
-// without saying so in `problem`.
+// without saying so in `problem`. A file that cannot be opened ends it.
 EventPage read_events(const std::vector<EventFile>& files, uint64_t from, uint64_t end,
                       uint64_t bytes_max);
+
+// The same, of the entries appended with `key`; in a segment without keys of all.
+EventPage find_events(const std::vector<EventFile>& files, uint64_t from, uint64_t end,
+                      uint64_t bytes_max, uint32_t key);
 
 struct ScannedEvents {
   std::optional<EventHeader> header;  // nothing: the file is none of ours, or has none yet

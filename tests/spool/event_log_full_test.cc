@@ -68,7 +68,7 @@ class EventLogFullTest : public testing::Test {
   void append() {
     std::string entry;
     while (entry.size() < 1'000) entry += std::to_string(random.next());
-    log->append(entry);
+    log->append(entry, 1);
     entries.push_back(std::move(entry));
   }
   std::optional<bool>& ask() {

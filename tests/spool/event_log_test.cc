@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "io/loop.h"
+#include "spool/event_block.h"
 #include "spool/event_segment.h"
 
 namespace postring::spool {
@@ -49,6 +50,32 @@ class EventLogTest : public testing::Test {
     while (!result) loop->turn(Instant::never());
     return std::move(*result);
   }
+  // Shared by every 40th entry.
+  static uint32_t key_of(uint64_t number) { return static_cast<uint32_t>(number % 40) * 0x01234567; }
+  Result<EventPage, EventsGone> find(uint32_t key, uint64_t from, uint64_t bytes = 1 << 20) {
+    std::optional<Result<EventPage, EventsGone>> result;
+    log->find(key, from, bytes, [&](auto page) { result.emplace(std::move(page)); });
+    while (!result) loop->turn(Instant::never());
+    return std::move(*result);
+  }
+  std::vector<std::string> find_all(uint32_t key, uint64_t from, uint64_t bytes) {
+    std::vector<std::string> entries;
+    while (from < log->end()) {
+      auto page = find(key, from, bytes);
+      EXPECT_TRUE(page);
+      EXPECT_GT(page->next, from);
+      for (std::string_view entry : page->entries) entries.emplace_back(entry);
+      from = page->next;
+    }
+    return entries;
+  }
+  void flip(const std::string& path, std::streamoff at) {
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekg(at);
+    int byte = file.get();
+    file.seekp(at);
+    file.put(static_cast<char>(byte ^ 0x10));
+  }
   // All entries from `from` on, page by page.
   std::vector<std::string> read_all(uint64_t from, uint64_t bytes) {
     std::vector<std::string> entries;
@@ -64,7 +91,8 @@ class EventLogTest : public testing::Test {
   }
   void fill(size_t count, size_t per_sync) {
     for (size_t i = 0; i < count; ++i) {
-      log->append("event " + std::to_string(next++));
+      log->append("event " + std::to_string(next), key_of(next));
+      ++next;
       if (i % per_sync == per_sync - 1) {
         ASSERT_TRUE(sync());
       }
@@ -105,7 +133,7 @@ TEST_F(EventLogTest, ReadsWhatWasAppendedFromAnyCursor) {
 }
 
 TEST_F(EventLogTest, WhatIsNotSyncedIsNotRead) {
-  log->append("early");
+  log->append("early", 1);
   auto page = read(0);
   ASSERT_TRUE(page);
   EXPECT_TRUE(page->entries.empty());
@@ -132,7 +160,7 @@ TEST_F(EventLogTest, CutsATornTail) {
   fill(10, 5);
   std::string path = last_segment();
   auto whole = std::filesystem::file_size(path);
-  log->append("torn away");
+  log->append("torn away", 1);
   ASSERT_TRUE(sync());
   auto longer = std::filesystem::file_size(path);
   std::string bytes(longer, '\0');
@@ -147,7 +175,7 @@ TEST_F(EventLogTest, CutsATornTail) {
     ASSERT_EQ(log->end(), 11u) << size;
     ASSERT_EQ(read_all(1, 1 << 20).size(), 10u);
   }
-  log->append("again");
+  log->append("again", 1);
   ASSERT_TRUE(sync());
   EXPECT_EQ(read_all(11, 1).at(0), "again");
 }
@@ -171,11 +199,7 @@ TEST_F(EventLogTest, DamageIsSaidAndPassedOver) {
   fill(10, 5);
   std::string path = last_segment();
   log.reset();
-  {
-    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-    file.seekp(80);  // in the first block
-    file.put('!');
-  }
+  flip(path, kEventHeaderSize + kEventBlockHeaderSize + 5 * sizeof(uint32_t) + 3);  // in the frame
   open();
   EXPECT_EQ(log->end(), 11u);
   auto page = read(1);
@@ -184,6 +208,93 @@ TEST_F(EventLogTest, DamageIsSaidAndPassedOver) {
   EXPECT_EQ(page->first, 6u);
   ASSERT_EQ(page->entries.size(), 5u);
   EXPECT_EQ(page->entries[0], "event 6");
+}
+
+// Nothing in a segment can be found behind a header that is none: the next one is.
+TEST_F(EventLogTest, ADamagedBlockHeaderHidesTheRestOfItsSegmentAndSaysSo) {
+  fill(20, 5);
+  std::string path = last_segment();
+  open();
+  fill(5, 5);
+  flip(path, kEventHeaderSize + 20);  // the number of the first entry
+  auto page = read(1);
+  ASSERT_TRUE(page);
+  EXPECT_NE(page->problem.find("20 events cannot be read"), std::string::npos) << page->problem;
+  EXPECT_EQ(page->first, 21u);
+  ASSERT_EQ(page->entries.size(), 5u);
+  flip(path, kEventHeaderSize + 20);
+  flip(path, kEventHeaderSize + 4);  // the size of the frame
+  page = read(1);
+  ASSERT_TRUE(page);
+  EXPECT_NE(page->problem.find("20 events cannot be read"), std::string::npos) << page->problem;
+  EXPECT_EQ(page->first, 21u);
+}
+
+TEST_F(EventLogTest, APageEndsBeforeDamage) {
+  fill(10, 5);
+  std::string path = last_segment();
+  auto second = static_cast<std::streamoff>(std::filesystem::file_size(path));
+  fill(5, 5);
+  fill(5, 5);
+  flip(path, second + 4);
+  auto page = read(1);
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->problem, "");
+  EXPECT_EQ(page->next, 11u);
+  page = read(11);
+  ASSERT_TRUE(page);
+  EXPECT_NE(page->problem.find("10 events cannot be read"), std::string::npos) << page->problem;
+  EXPECT_EQ(page->next, 21u);
+  EXPECT_TRUE(page->entries.empty());
+}
+
+TEST_F(EventLogTest, FindsWhatWasAppendedWithAKey) {
+  options.segment_bytes = 2'000;
+  open();
+  fill(1'000, 7);
+  open();
+  fill(1'000, 3);
+  ASSERT_NE(last_segment(), folder + "/" + event_segment_name(1));
+  for (uint64_t number : {1u, 17u, 40u}) {
+    for (uint64_t bytes : {uint64_t{1}, uint64_t{100}, uint64_t{1} << 20}) {
+      auto found = find_all(key_of(number), 1, bytes);
+      ASSERT_EQ(found.size(), 50u);
+      for (uint64_t i = 0; i < 50; ++i) {
+        EXPECT_EQ(found[i], "event " + std::to_string(number + 40 * i));
+      }
+      EXPECT_EQ(find_all(key_of(number), number + 1, bytes).size(), 49u);
+    }
+  }
+  EXPECT_TRUE(find_all(12'345, 1, 1 << 20).empty());
+}
+
+TEST_F(EventLogTest, ASearchSaysWhichKeysAreDamaged) {
+  fill(10, 5);
+  flip(last_segment(), kEventHeaderSize + kEventBlockHeaderSize + 1);
+  auto page = find(key_of(7), 1);
+  ASSERT_TRUE(page);
+  EXPECT_NE(page->problem.find("5 events cannot be read"), std::string::npos) << page->problem;
+  ASSERT_EQ(page->entries.size(), 1u);
+  EXPECT_EQ(page->entries[0], "event 7");
+}
+
+// A log of format 1 is kept in golden_events/ and must be readable for ever.
+TEST_F(EventLogTest, ALogOfFormat1IsReadAndSearchedAndGoesOn) {
+  log.reset();
+  std::filesystem::remove_all(folder);
+  std::filesystem::copy(POSTRING_GOLDEN_EVENTS, folder);
+  open();
+  ASSERT_EQ(log->end(), 13u);
+  next = 13;
+  fill(30, 5);
+  auto entries = read_all(1, 1 << 20);
+  ASSERT_EQ(entries.size(), 42u);
+  for (size_t i = 0; i < 42; ++i) EXPECT_EQ(entries[i], "event " + std::to_string(i + 1));
+  // All of format 1, and what has the key.
+  auto found = find_all(key_of(20), 1, 1 << 20);
+  ASSERT_EQ(found.size(), 13u);
+  EXPECT_EQ(found.front(), "event 1");
+  EXPECT_EQ(found.back(), "event 20");
 }
 
 TEST_F(EventLogTest, RetentionTellsWhatWasMissed) {
