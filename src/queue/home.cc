@@ -76,10 +76,12 @@ Home::State::State(Loop& loop, HomeOptions options, CampaignStates& campaigns,
       options_(std::move(options)),
       campaign_states_(campaigns),
       policies_(policies),
+      steady_base_(loop.wall_now() - (loop.now() - Instant{})),
       self_(std::make_shared<State*>(this)),
       recipients_(options_.slice, loop.random().next()),
       destinations_(loop.random().next()),
-      due_(recipients_),
+      not_before_(recipients_),
+      retries_(recipients_),
       exported_(options_.exported) {
   due_timer_.bind<&State::schedule_turn>(this);
   sync_timer_.bind<&State::sync_outcomes>(this);
@@ -247,7 +249,7 @@ HomeStats Home::State::stats() const {
   HomeStats stats;
   stats.recipients = recipients_.used();
   stats.ready = ready_;
-  stats.deferred = due_.count();
+  stats.deferred = not_before_.count() + retries_.count();
   stats.leased = flights_.used();
   stats.destinations = destinations_.count();
   stats.campaigns = campaign_numbers_.size();
@@ -406,7 +408,7 @@ bool Home::is_empty() const {
 }
 
 void Home::retry_now(std::string domain, std::move_only_function<void(uint64_t)> callback) {
-  state_->retries_.push_back({std::move(domain), 0, 0, std::move(callback)});
+  state_->retry_asks_.push_back({std::move(domain), 0, 0, std::move(callback)});
   state_->schedule_turn();
 }
 void Home::exported(spool::Position place) { state_->exported(place); }

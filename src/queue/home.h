@@ -19,6 +19,13 @@
 // an outcome could be written nowhere all the same, the hold sink is told, and no further content
 // may leave before it could.
 //
+// Time. A retry waits by the monotonic clock: a wall clock that jumps makes it neither early nor
+// late. The log knows wall time only, so that after a restart a retry comes when the wall clock
+// shows its time, and no later than if its wait began with the start. What somebody has said in
+// wall time goes by what the wall clock shows, be it right or wrong: a recipient's own earliest
+// time, and its deadline. A clock that goes forward ends what is over by it, for good, and what
+// waits for a time that it has jumped over comes at once; one that goes back lets both wait longer.
+//
 // Outcomes are written when they are settled and synced every `outcome_sync`; then the event sink
 // gets them, in the order of the log. Who exported them says so with exported(): no segment that is
 // still needed for events is reclaimed before. Events not exported when the process ended are given

@@ -255,7 +255,7 @@ void Home::State::settle(RecipientId id, Report report) {
   if (report.outcome == Outcome::deferred && report.not_an_attempt) {
     if (report.possible_duplicate) entry.set(kEntryPossibleDuplicate);
     end_flight(slot);
-    entry.due_s = seconds_up(loop_.wall_now() + report.retry_after);
+    entry.due_s = seconds_up(steady_now() + report.retry_after);
     entry.set(kEntryTried);
     place(slot);
     retry_pulls();

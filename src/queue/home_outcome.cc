@@ -142,8 +142,7 @@ void Home::State::defer_unwritten(const Ending& ending) {
   end_work(ending);
   ++deferrals_unwritten_;
   mark(Mark::deferral_unwritten);
-  apply_deferred(ending.slot,
-                 {ending.facts.attempt, ending.facts.next_attempt, ending.facts.source});
+  apply_deferred(ending.slot, {ending.facts.attempt, ending.wait, ending.facts.source});
 }
 
 void Home::State::apply(Ending& ending, spool::Position place) {
@@ -160,7 +159,7 @@ void Home::State::apply(Ending& ending, spool::Position place) {
     if (batch.message != nullptr) ending.facts.tenant_name = batch.message->tenant_name;
   }
   // The event first: what follows may end the recipient at once, and say so.
-  Deferral deferral{ending.facts.attempt, ending.facts.next_attempt, ending.facts.source};
+  Deferral deferral{ending.facts.attempt, ending.wait, ending.facts.source};
   if (event_sink_) keep_event(std::move(ending.facts), place);
   if (outcome == Outcome::deferred) {
     recipients_[slot].position = place.packed();
@@ -181,7 +180,7 @@ void Home::State::apply_deferred(Slot slot, const Deferral& facts) {
   Entry& entry = recipients_[slot];
   entry.attempts = static_cast<uint16_t>(std::min<uint32_t>(facts.attempt, kAttemptsMax));
   entry.set(kEntryTried);
-  entry.due_s = seconds_up(facts.next_attempt);
+  entry.due_s = seconds_up(steady_now() + facts.wait);
   if (!facts.source.empty()) {
     // Kept over retries: from now on it leaves by this source only.
     SourceSet sources = source_sets_.number_of_one(facts.source);

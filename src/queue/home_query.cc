@@ -82,6 +82,16 @@ void Home::State::load_once(Slot slot, LoadCallback callback) {
 
 // ---- what is asked about recipients ------------------------------------------------------------
 
+// As the wall clock will show it, if it does not jump any more.
+WallTime Home::State::next_attempt_of(const Entry& entry) const {
+  WallTime due = WallTime::from_seconds(entry.due_s);
+  if (!entry.has(kEntryTried)) return due;
+  // In whole seconds: the two clocks are not read at the same moment.
+  Duration jumped = loop_.wall_now() - steady_now();
+  Duration half = Duration::milliseconds(jumped < Duration{} ? -500 : 500);
+  return due + Duration::seconds((jumped + half).whole_seconds());
+}
+
 RecipientStatus Home::State::status_of(Slot slot, const Loaded& loaded) const {
   const Entry& entry = recipients_[slot];
   const Batch& batch = batches_[entry.batch];
@@ -103,7 +113,7 @@ RecipientStatus Home::State::status_of(Slot slot, const Loaded& loaded) const {
   status.accepted_at = loaded.recipient.accepted_at;
   status.expires_at = loaded.recipient.expires_at;
   if (entry.state() == EntryState::due) {
-    status.next_attempt_at = WallTime::from_seconds(entry.due_s);
+    status.next_attempt_at = next_attempt_of(entry);
   }
   status.stage = loaded.stage;
   status.reply.code = loaded.reply.code;
@@ -264,21 +274,21 @@ bool Home::State::run_lists() {
 
 bool Home::State::run_retries() {
   uint32_t left = kListedPerTurn;
-  while (!retries_.empty()) {
-    RetryOp& op = retries_.front();
+  while (!retry_asks_.empty()) {
+    RetryOp& op = retry_asks_.front();
     for (; op.at < recipients_.end(); ++op.at) {
       if (left == 0) return true;
       --left;
       Entry& entry = recipients_[op.at];
       if (entry.state() != EntryState::due || !entry.has(kEntryTried)) continue;
       if (destinations_.of_flow(entry.flow).domain != op.domain) continue;
-      due_.remove(op.at);
+      retries_.remove(op.at);
       entry.due_s = 0;
       place(op.at);
       ++op.count;
     }
-    RetryOp done = std::move(retries_.front());
-    retries_.pop_front();
+    RetryOp done = std::move(retry_asks_.front());
+    retry_asks_.pop_front();
     done.callback(done.count);
   }
   return false;

@@ -16,9 +16,10 @@ void Home::State::place(Slot slot) {
 
 void Home::State::enqueue(Slot slot) {
   Entry& entry = recipients_[slot];
-  if (entry.due_s <= now_s()) return make_ready(slot, false);
+  uint32_t now = entry.has(kEntryTried) ? steady_s() : now_s();
+  if (entry.due_s <= now) return make_ready(slot, false);
   entry.set_state(EntryState::due);
-  due_.add(slot);
+  due_of(entry).add(slot);
   arm_due();
 }
 
@@ -64,7 +65,7 @@ void Home::State::leave_parked(uint32_t number) {
 void Home::State::take_out(Slot slot) {
   Entry& entry = recipients_[slot];
   if (entry.state() == EntryState::due) {
-    due_.remove(slot);
+    due_of(entry).remove(slot);
     return;
   }
   CHECK(entry.state() == EntryState::ready);
@@ -130,23 +131,35 @@ void Home::State::send_offers() {
 // ---- what comes into the queues each turn ------------------------------------------------------
 
 void Home::State::arm_due() {
-  if (!started_ || due_.next_s() == kNeverSeconds) return;
-  Duration wait = WallTime::from_seconds(due_.next_s()) - loop_.wall_now();
-  Instant when = loop_.now() + std::max(wait, Duration{});
-  if (due_timer_.armed() && due_timer_.when() <= when) return;
-  loop_.timers().arm(due_timer_, when);
+  if (!started_) return;
+  auto arm = [this](const DueTimes& due, WallTime now) {
+    if (due.next_s() == kNeverSeconds) return;
+    Duration wait = WallTime::from_seconds(due.next_s()) - now;
+    Instant when = loop_.now() + std::max(wait, Duration{});
+    if (due_timer_.armed() && due_timer_.when() <= when) return;
+    loop_.timers().arm(due_timer_, when);
+  };
+  arm(not_before_, loop_.wall_now());
+  arm(retries_, steady_now());
+}
+
+// Those of which the first one's time has come; null: of neither.
+DueTimes* Home::State::next_due() {
+  if (retries_.next_s() <= steady_s()) return &retries_;
+  return not_before_.next_s() <= now_s() ? &not_before_ : nullptr;
 }
 
 bool Home::State::fire_due() {
   for (uint32_t n = 0; n < kDuePerTurn; ++n) {
-    if (due_.next_s() > now_s()) {
+    DueTimes* due = next_due();
+    if (due == nullptr) {
       arm_due();
       return false;
     }
     // It may be over; housekeeping comes back to it.
     if (!may_end_more()) return false;
-    Slot slot = due_.first();
-    due_.remove(slot);
+    Slot slot = due->first();
+    due->remove(slot);
     place(slot);
   }
   return true;

@@ -69,6 +69,7 @@ class Home::Replay {
            Slot batch_slot);
   Slot batch_of(BatchId id, CampaignId campaign, TenantId tenant);
   void leave_from(Entry& entry, SourceSet sources);
+  uint32_t due_again_s(WallTime since, WallTime until) const;
   void count(const spool::OutcomeRecord& record);
   void end_batches();
   // A flow that an entry needs.
@@ -130,6 +131,13 @@ void Home::Replay::leave_from(Entry& entry, SourceSet sources) {
   if (home_.destinations_.destination(toward.destination).sources == sources) return;
   toward.destination = home_.destinations_.use_destination_like(toward.destination, sources);
   toward.keep(entry);
+}
+
+// When a wait ends that was written in wall time. The clock may have gone back since: a wait that
+// began later than now begins now.
+uint32_t Home::Replay::due_again_s(WallTime since, WallTime until) const {
+  WallTime now = home_.loop_.wall_now();
+  return State::seconds_up(since > now ? now + (until - since) : until);
 }
 
 SourceSet Home::Replay::sources_of(const spool::Recipient& record, const Batch& batch) {
@@ -307,7 +315,7 @@ void Home::Replay::visit_outcome(const spool::RecordView& view) {
   entry.position = view.position.packed();
   entry.set(kEntryHasOutcome | kEntryTried);
   if (record.possible_duplicate) entry.set(kEntryPossibleDuplicate);
-  entry.due_s = State::seconds_up(record.next_attempt);
+  entry.due_s = due_again_s(record.logged_at, record.next_attempt);
   if (!record.source.empty()) leave_from(entry, home_.source_sets_.number_of_one(record.source));
 }
 
@@ -332,7 +340,9 @@ void Home::Replay::visit_folded(const spool::RecordView& view) {
   entry.attempts = static_cast<uint16_t>(std::min<uint32_t>(record.attempts, kAttemptsMax));
   if (record.possible_duplicate) entry.set(kEntryPossibleDuplicate);
   if (record.attempts > 0) entry.set(kEntryTried);
-  if (record.next_attempt.is_set()) entry.due_s = State::seconds_up(record.next_attempt);
+  if (record.next_attempt.is_set()) {
+    entry.due_s = due_again_s(record.last_attempt, record.next_attempt);
+  }
   tell_seen(record.recipient.campaign, record.recipient.ref, record.recipient.address);
 }
 

@@ -132,7 +132,7 @@ struct Ending {
 
 struct Deferral {
   uint32_t attempt = 0;
-  WallTime next_attempt;
+  Duration wait;
   std::string source;
 };
 
@@ -160,6 +160,9 @@ class Home::State {
   }
   void fail();
   uint32_t now_s() const { return static_cast<uint32_t>(loop_.wall_now().whole_seconds()); }
+  // The wall clock as it was at the start, moved on by the monotonic one.
+  WallTime steady_now() const { return steady_base_ + (loop_.now() - Instant{}); }
+  uint32_t steady_s() const { return static_cast<uint32_t>(steady_now().whole_seconds()); }
   static uint32_t seconds_up(WallTime time);
   uint32_t use_campaign(CampaignId id, TenantId tenant);
   void release_campaign(uint32_t number);
@@ -180,6 +183,8 @@ class Home::State {
   void remove(Slot slot);    // from the table: it is finished, or never was
   void announce(uint32_t destination);
   void send_offers();
+  DueTimes& due_of(const Entry& entry) { return entry.has(kEntryTried) ? retries_ : not_before_; }
+  DueTimes* next_due();
   bool fire_due();
   void arm_due();
   bool activate();
@@ -267,6 +272,7 @@ class Home::State {
   static bool decode_loaded(const spool::RecordView& base, std::string_view outcome,
                             Loaded& loaded);
   RecipientStatus status_of(Slot slot, const Loaded& loaded) const;
+  WallTime next_attempt_of(const Entry& entry) const;
   struct StatusOp;
   struct ListOp;
   void find(std::string address, uint32_t limit,
@@ -316,6 +322,7 @@ class Home::State {
   HomeOptions options_;
   CampaignStates& campaign_states_;
   const RetryPolicies& policies_;
+  const WallTime steady_base_;
   std::unique_ptr<spool::Log> log_;
   std::shared_ptr<State*> self_;  // jobs hold it weakly
 
@@ -330,7 +337,8 @@ class Home::State {
   Recipients recipients_;
   Destinations destinations_;
   SourceSets source_sets_;
-  DueTimes due_;
+  DueTimes not_before_;  // by the wall clock
+  DueTimes retries_;     // by steady_now(): one that jumps makes them neither early nor late
   std::deque<CampaignAtHome> campaigns_;
   std::map<std::pair<CampaignId, TenantId>, uint32_t> campaign_numbers_;
   std::vector<uint32_t> free_campaigns_;
@@ -367,7 +375,7 @@ class Home::State {
     uint64_t count = 0;
     std::move_only_function<void(uint64_t)> callback;
   };
-  std::deque<RetryOp> retries_;
+  std::deque<RetryOp> retry_asks_;
   uint32_t finishing_ = 0;
 
   std::deque<std::shared_ptr<EraseOp>> erasures_;

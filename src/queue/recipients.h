@@ -27,7 +27,7 @@ enum class EntryState : uint8_t {
 // Flags of an entry.
 constexpr uint8_t kEntryHasOutcome = 1;         // `position` is of the last outcome's record
 constexpr uint8_t kEntryPossibleDuplicate = 2;  // the peer may have it already
-constexpr uint8_t kEntryTried = 4;              // due_s is a retry, not its own earliest time
+constexpr uint8_t kEntryTried = 4;  // due_s is a retry, by another clock than its own earliest time
 constexpr uint8_t kEntryUnsaved = 8;            // leased: its report waits for room in the log
 constexpr uint8_t kEntryErased = 16;            // its address was erased: it does not wait again
 

@@ -8,6 +8,7 @@ namespace postring {
 namespace {
 
 Duration added;
+Duration jumped;
 
 int64_t read_us(clockid_t clock) {
   timespec time{};
@@ -18,11 +19,12 @@ int64_t read_us(clockid_t clock) {
 }  // namespace
 
 Instant clock_now() { return Instant{read_us(CLOCK_MONOTONIC)} + added; }
-WallTime clock_wall() { return WallTime{read_us(CLOCK_REALTIME)} + added; }
+WallTime clock_wall() { return WallTime{read_us(CLOCK_REALTIME)} + added + jumped; }
 
 namespace queue {
 
 void advance_clock(Duration by) { added = added + by; }
+void jump_wall_clock(Duration by) { jumped = jumped + by; }
 
 }  // namespace queue
 }  // namespace postring

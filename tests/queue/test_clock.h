@@ -7,5 +7,7 @@
 namespace postring::queue {
 
 void advance_clock(Duration by);
+// The wall clock alone, forward or back.
+void jump_wall_clock(Duration by);
 
 }  // namespace postring::queue

@@ -5,7 +5,6 @@
 namespace postring::sim {
 
 void Wall::jump(Instant now, Duration by) {
-  if (by < Duration{}) lost_ = lost_ - by;
   periods_.push_back({now, periods_.back().offset + by});
 }
 

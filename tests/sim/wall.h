@@ -25,8 +25,6 @@ class Wall {
   Instant first(WallTime time) const;
   // When it last came to show `time` or more, up to `to`; never: it has shown less all the while.
   Instant last_reached(WallTime time, Instant to) const;
-  // How far it went back in all.
-  Duration lost() const { return lost_; }
 
  private:
   struct Period {
@@ -37,7 +35,6 @@ class Wall {
   Instant end_of(size_t period, Instant to) const;
 
   std::vector<Period> periods_ = {{Instant{}, Duration::seconds(1'700'000'000)}};
-  Duration lost_;
 };
 
 }  // namespace postring::sim

@@ -386,8 +386,7 @@ void World::check_connections(const IpAddress& ip) {
 void World::judge(Verdict& verdict) {
   const Options& o = faults_.options;
   run_until([this] { return damage_named_ || healed_; }, Duration::seconds(o.faults_for_s + 1));
-  // What was to be tried again by a clock that went back waits so much longer.
-  Duration limit = Duration::seconds(3 * o.retry_s) + kDrainsWithin + wall_.lost();
+  Duration limit = Duration::seconds(3 * o.retry_s) + kDrainsWithin;
   if (o.messages_per_second > 0) {
     limit = limit + Duration::seconds(o.recipients * o.campaigns / o.messages_per_second);
   }
