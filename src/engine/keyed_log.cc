@@ -130,10 +130,12 @@ void KeyedLog::sync_log(std::move_only_function<void(bool ok)> callback) {
   log_->sync_soon([weak = std::weak_ptr<KeyedLog*>(self_), callback = std::move(callback)](
                       bool ok) mutable {
     callback(ok);
-    auto self = weak.lock();
-    if (ok || !self || !(*self)->failed() || !(*self)->on_failure_) return;
-    std::exchange((*self)->on_failure_, nullptr)();
+    if (auto self = weak.lock()) (*self)->tell_failure();
   });
+}
+
+void KeyedLog::tell_failure() {
+  if (failed() && on_failure_) std::exchange(on_failure_, nullptr)();
 }
 
 // An erasure need not be copied: nothing older than the oldest segment could bring its name back.
@@ -163,7 +165,8 @@ void KeyedLog::scanned(bool ok) {
     auto self = weak.lock();
     if (!self) return;
     KeyedLog& keyed = **self;
-    if (!synced || keyed.closing_) return;
+    if (!synced) return keyed.tell_failure();
+    if (keyed.closing_) return;
     mark(Mark::control_reclaimed);
     keyed.log_->unlink_oldest(keyed.copies_end_, [weak](bool) {
       if (auto again = weak.lock()) (*again)->reclaiming_ = false;
@@ -172,7 +175,9 @@ void KeyedLog::scanned(bool ok) {
 }
 
 void KeyedLog::tick() {
-  if (closing_ || failed()) return;
+  if (closing_) return;
+  // What was put without a sync: nobody else would learn of it.
+  if (failed()) return tell_failure();
   loop_.timers().arm(timer_, loop_.now() + kReclaimLook);
   auto oldest = log_->oldest();
   if (reclaiming_ || !oldest || !oldest->sealed || log_->segment_count() <= kSegmentsKept) return;

@@ -43,7 +43,7 @@ class KeyedLog {
   // The callback runs in a later turn.
   void sync(std::move_only_function<void(bool ok)> callback);
   bool failed() const { return log_->poisoned(); }
-  // Called once, when a sync has shown that it failed.
+  // Called once, soon after it failed, whether anybody asked for a sync or not.
   void when_failed(Job call) { on_failure_ = std::move(call); }
   size_t count() const { return places_.size(); }
 
@@ -55,6 +55,7 @@ class KeyedLog {
   bool write(spool::RecordType type, const std::string& key);
   bool append(spool::RecordType type, const std::string& key, std::string_view payload);
   void write_waiting();
+  void tell_failure();
   void sync_log(std::move_only_function<void(bool ok)> callback);
   void copy(const spool::RecordView& record);
   void scanned(bool ok);
