@@ -80,6 +80,7 @@ void for_each_option(Options& o,
   visit("smtp_no_bdat", o.smtp_no_bdat);
   visit("smtp_no_ahead", o.smtp_no_ahead);
   visit("smtp_354_always", o.smtp_354_always);
+  visit("smtp_messages", o.smtp_messages);
 }
 
 namespace {
@@ -170,6 +171,10 @@ void draw_second_faults(Options& o, Random& random) {
   o.campaigns = 1;
 }
 
+void draw_third_faults(Options& o, Random& random) {
+  if (random.chance(1, 4)) o.smtp_messages = random.between(1, 20);
+}
+
 }  // namespace
 
 Options draw_options(uint64_t seed, Mode mode, int64_t dials) {
@@ -184,6 +189,8 @@ Options draw_options(uint64_t seed, Mode mode, int64_t dials) {
   draw_faults(options, random);
   Random second(seed ^ 0x7365636f6e64u);
   if (dials >= 2) draw_second_faults(options, second);
+  Random third(seed ^ 0x7468697264u);
+  if (dials >= 3) draw_third_faults(options, third);
   return options;
 }
 

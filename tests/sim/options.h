@@ -32,7 +32,7 @@ enum Plant : int64_t {
   kFlippedByte,  // a byte of what is sent is another one, now and then
 };
 
-constexpr int64_t kDials = 2;
+constexpr int64_t kDials = 3;
 
 struct Options {
   // The work.
@@ -112,6 +112,7 @@ struct Options {
   int64_t smtp_no_pipelining = 0;     // of hosts
   int64_t smtp_no_chunking = 0;       // of hosts
   int64_t smtp_connections = 0;       // a host's limit; 0: none
+  int64_t smtp_messages = 0;          // a host's limit on a connection, then 421; 0: none
   int64_t smtp_malformed = 0;         // of replies: none of SMTP
   int64_t smtp_cut = 0;               // of replies: closed in the middle of it
   int64_t smtp_drop_content = 0;      // of contents: lost before their end

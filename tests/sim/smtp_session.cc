@@ -208,6 +208,7 @@ void SmtpSession::command(std::string_view line) {
     count(HostFault::closing_421);
     return reply("421 4.3.2 going down\r\n", true);
   }
+  if (has_had_enough(line)) return reply("421 4.7.0 that was enough for one connection\r\n", true);
   if (refuses_ahead(line)) return reply("503 5.5.0 not ahead of my reply\r\n");
   if (line.starts_with("EHLO ") || line.starts_with("HELO ")) return ehlo(line);
   if (line.starts_with("MAIL FROM:")) return mail(line.substr(10));
@@ -221,6 +222,14 @@ void SmtpSession::command(std::string_view line) {
   if (line == "QUIT") return reply("221 2.0.0 bye\r\n", true);
   broke("no command: " + std::string(line));
   reply("500 5.5.2 what\r\n");
+}
+
+// Of messages on this connection.
+bool SmtpSession::has_had_enough(std::string_view line) {
+  int64_t most = host_.faults_.options.smtp_messages;
+  if (most == 0 || judged_ < most || !line.starts_with("MAIL ")) return false;
+  count(HostFault::closing_421);
+  return true;
 }
 
 // A command that it invited to come early, and does not want early.
@@ -413,6 +422,7 @@ void SmtpSession::take_content(std::string content, bool dotted) {
     host_.ledger_.content_arrived(address, hash64(sender_ + "\n" + content_));
   }
   const Options& o = host_.faults_.options;
+  ++judged_;
   std::string text = judge_content();
   bool taken = text.starts_with('2');
   std::vector<std::shared_ptr<Instant>> seen;

@@ -49,6 +49,7 @@ class SmtpSession final : public Actor, public std::enable_shared_from_this<Smtp
   // Makes another of it; `close`: and then no more comes.
   void spoil(std::string& text, bool& close);
   bool refuses_ahead(std::string_view line);
+  bool has_had_enough(std::string_view line);
   bool lose(int64_t chance);
   void lose_content();
   void close_now(bool reset);
@@ -75,6 +76,7 @@ class SmtpSession final : public Actor, public std::enable_shared_from_this<Smtp
   bool said_ahead_ = false;
   bool behind_dot_ = false;  // the next was said with a final dot
   bool extended_ = false;
+  int64_t judged_ = 0;  // contents
   std::string sender_;
   std::vector<std::string> recipients_;
   uint64_t size_ = 0;     // as MAIL said it; 0: not
