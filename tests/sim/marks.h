@@ -26,7 +26,8 @@ struct MarkCounts {
 // Of the run that goes on.
 MarkCounts& marks();
 
-const char* name_of(Mark mark);
+// As base/mark.h spells it.
+std::string_view name_of(Mark mark);
 std::optional<Mark> mark_of(std::string_view name);
 
 }  // namespace postring::sim

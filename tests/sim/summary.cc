@@ -72,7 +72,9 @@ void Summary::print_host_faults() const {
 
 void Summary::print_marks() const {
   std::printf("marks\n");
-  for (size_t i = 0; i < kMarks; ++i) print_count(name_of(static_cast<Mark>(i)), marks_.of[i]);
+  for (size_t i = 0; i < kMarks; ++i) {
+    print_count(std::string(name_of(static_cast<Mark>(i))).c_str(), marks_.of[i]);
+  }
 }
 
 void Summary::require_marks(const std::string& file) {
@@ -99,7 +101,8 @@ void Summary::print() const {
   print_host_faults();
   std::printf("marks not reached\n");
   for (size_t i = 0; i < kMarks; ++i) {
-    if (marks_.of[i] == 0) std::printf("  %s\n", name_of(static_cast<Mark>(i)));
+    if (marks_.of[i] > 0) continue;
+    std::printf("  %s\n", std::string(name_of(static_cast<Mark>(i))).c_str());
   }
   std::printf("failures\n");
   for (const std::string& failure : failures_) std::printf("  %s\n", failure.c_str());
