@@ -1,8 +1,10 @@
 """Parts that measure a large queue: what it takes, how fast it comes back, how it obeys."""
+import collections
+import statistics
 import time
 
 from harness import check, wait_until
-from lab import (MANY_DOMAINS, Bench, MemoryLimit, address, content, drop_caches, ndjson, part,
+from lab import (DOMAINS, MANY_DOMAINS, Bench, MemoryLimit, address, content, drop_caches, ndjson, part,
                  record, scaled, send_batch, settled_bytes, spool_bytes, submit)
 
 QUEUED = 5_000_000
@@ -89,12 +91,15 @@ def milliseconds(function):
     return (time.perf_counter() - began) * 1000, answer
 
 
-def find(world, who):
-    """(ms until it was found, its state). Who has just ended is found once the event is kept."""
-    began = time.perf_counter()
-    answer = wait_until(lambda: world.api().call("GET", f"/v1/recipients/{who}")["recipients"],
-                        f"{who} to be found", 60, 0.002)
-    return (time.perf_counter() - began) * 1000, answer[0]["state"]
+def look_up(world, numbers, domains):
+    """{state: [ms until one in it was found]} of the recipients of these numbers."""
+    took = collections.defaultdict(list)
+    for number in numbers:
+        who = address(number, domains)
+        ms, answer = milliseconds(lambda: world.api().call("GET", f"/v1/recipients/{who}"))
+        check(answer["recipients"], f"{who} is not found")
+        took[answer["recipients"][0]["state"]].append(ms)
+    return took
 
 
 @part
@@ -109,12 +114,8 @@ def measure_pause(disk):
         campaign.start()
         wait_until(lambda: campaign.counts()["delivered"] >= min(count // 50, 100_000), "mail to flow",
                    600)
-        live, finished = [], []
-        for step in range(1, 21):
-            for number in (step, count - 1 - step * (count // 50)):
-                took, state = find(world, address(number, QUEUED_DOMAINS))
-                (finished if state == "delivered" else live).append(took)
-        check(live and finished, "of live and finished ones there must be some")
+        live = look_up(world, (count - 1 - step * (count // 50) for step in range(1, 21)),
+                       QUEUED_DOMAINS)["waiting"]
         pauses, late = [], 0
         for _ in range(5):
             before = world.mxsim.stats()["messages"]
@@ -135,7 +136,27 @@ def measure_pause(disk):
         record("pause.cancel_ms", took)
         record("pause.late_mail_ms", max(0.0, late))
         record("pause.find_live_ms", max(live))
-        record("pause.find_finished_ms", max(finished))
+
+
+@part
+def measure_find(disk):
+    """How long look-ups take in a log of as many who have ended as a queue holds, while mail flows."""
+    count, more = scaled(QUEUED), scaled(1_000_000)
+    with Bench(disk) as world:
+        first, second = (world.campaign(content=content(1000)) for _ in range(2))
+        submit(first, count)
+        world.drain(first, count)
+        submit(second, more, first=count)
+        second.start()
+        wait_until(lambda: second.counts()["delivered"] > 0, "mail to flow", 600, 0.01)
+        finished = look_up(world, range(0, count, count // 50), DOMAINS)["delivered"]
+        live = look_up(world, range(count + more - 1, count + more // 2, -more // 50),
+                       DOMAINS)["waiting"]
+        check(second.counts()["waiting"] > 0, "the mail was delivered before all were looked up")
+        record("find.events", count)
+        record("find.finished_p50_ms", statistics.median(finished))
+        record("find.finished_ms", max(finished))
+        record("find.live_ms", max(live))
 
 
 @part

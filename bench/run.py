@@ -24,7 +24,7 @@ import latency_parts  # noqa: E402, F401
 
 # What says most comes first, what takes longest last.
 ORDER = ("wire", "submit", "spool", "events", "transactional", "scale", "queue", "recovery", "pause",
-         "drain", "postfix", "connections", "internet", "latency")
+         "find", "drain", "postfix", "connections", "internet", "latency")
 
 
 def one_line(text):

@@ -48,6 +48,8 @@ Result<std::unique_ptr<Control>> Control::open(Shared& shared, Loop& loop) {
   if (!registry) return std::unexpected(registry.error());
   control->registry_ = std::move(*registry);
   spool::EventLogOptions event_options;
+  event_options.segment_bytes =
+      std::min(event_options.segment_bytes, shared.config.spool.segment_size);
   event_options.keep = shared.config.events.keep;
   event_options.keep_bytes = shared.config.events.keep_bytes;
   auto events = spool::EventLog::open(loop, shared.spool_dir + "/events", event_options);

@@ -16,11 +16,16 @@
 #include "spool/event_reader.h"
 #include "spool/event_reserve.h"
 #include "spool/event_segment.h"
+#include "spool/event_segments.h"
 
 namespace postring::spool {
 namespace {
 
 static_assert(kEventUnsyncedMax < kEventReserveStep);
+
+// Looked at by one piece of offload: those that have an index cost a search a page or two.
+constexpr size_t kReadFiles = 2;
+constexpr size_t kFindFiles = 32;
 
 // No file was made, and none was harmed: it can be tried again.
 bool passes(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM; }
@@ -28,13 +33,7 @@ bool passes(int error) { return error == EMFILE || error == ENFILE || error == E
 }  // namespace
 
 struct EventLog::State {
-  struct Segment {
-    uint64_t first = 0;
-    uint64_t bytes = 0;  // durable ones
-    WallTime changed;    // of the last block
-    std::string path;
-    uint64_t bytes_max = 0;  // takes no block that would go beyond
-  };
+  using Segment = EventSegments::Segment;
   // Entries that become one block.
   struct Piece {
     std::string raw;
@@ -44,10 +43,13 @@ struct EventLog::State {
   using SyncCallback = std::move_only_function<void(bool)>;
 
   State(Loop& loop_, std::string folder_, EventLogOptions options_)
-      : loop(loop_), folder(std::move(folder_)), options(options_), set_aside(loop_, folder) {
+      : loop(loop_),
+        folder(std::move(folder_)),
+        options(options_),
+        set_aside(loop_, folder),
+        segments(loop_, folder, options_) {
     written.bind<&State::on_written>(this);
     synced.bind<&State::on_synced>(this);
-    retention.bind<&State::apply_retention>(this);
     retry.bind<&State::on_retry>(this);
   }
   ~State() {
@@ -56,8 +58,6 @@ struct EventLog::State {
   }
 
   Result<void> recover();
-  Result<void> remove_unbegun(std::vector<std::string>& names);
-  Result<void> recover_segment(const std::string& name, bool last);
 
   void append(std::string_view entry, uint32_t key);
   void write_next();
@@ -73,19 +73,17 @@ struct EventLog::State {
   void on_retry();
   void finish(bool ok);
   void fail_all();
-  void apply_retention();
-  std::vector<EventFile> files_from(uint64_t from) const;
   template <typename Read>
-  void read_page(uint64_t from, ReadCallback callback, Read read);
+  void read_page(uint64_t from, size_t files, ReadCallback callback, Read read);
 
   Loop& loop;
   std::string folder;
   EventLogOptions options;
   EventReserve set_aside;
-  std::deque<Segment> segments;  // oldest first; the last is the one written to, where there is one
-  int file = -1;                 // the last segment's
-  uint64_t next_number = 1;      // of the next append
-  uint64_t durable_end = 1;      // numbers below it are durable
+  EventSegments segments;    // the last is the one written to, where `file` is open
+  int file = -1;
+  uint64_t next_number = 1;  // of the next append
+  uint64_t durable_end = 1;  // numbers below it are durable
   bool poisoned = false;
   bool closing = false;
   bool gives_up = false;
@@ -103,7 +101,6 @@ struct EventLog::State {
   bool busy = false;
   bool asked = false;
   Completion written, synced;
-  Timer retention;
   Timer retry;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 };
@@ -117,48 +114,10 @@ Result<void> EventLog::State::recover() {
   for (const std::string& name : *names) {
     if (EventReserve::is_reserve(name)) set_aside.adopt(name);
   }
-  std::erase_if(*names, [](const std::string& name) { return !name.ends_with(kEventSuffix); });
-  if (auto removed = remove_unbegun(*names); !removed) return removed;
-  for (size_t i = 0; i < names->size(); ++i) {
-    auto recovered = recover_segment((*names)[i], i + 1 == names->size());
-    if (!recovered) return recovered;
-  }
-  apply_retention();
-  return {};
-}
-
-// The last file was made and its header never became durable: it holds nothing, and the one before
-// it is the one that was written to.
-Result<void> EventLog::State::remove_unbegun(std::vector<std::string>& names) {
-  if (names.empty()) return {};
-  std::string path = folder + "/" + names.back();
-  auto scanned = scan_event_file(path, false);
-  if (!scanned) return std::unexpected(scanned.error());
-  if (scanned->header) return {};
-  mark(Mark::events_not_begun);
-  if (!remove_file(path)) return fail(path + " cannot be removed");
-  names.pop_back();
-  return {};
-}
-
-// Older segments are trusted to hold what their successor's first number says; only the last one is
-// read through, and cut where it stops being good.
-Result<void> EventLog::State::recover_segment(const std::string& name, bool last) {
-  std::string path = folder + "/" + name;
-  auto scanned = scan_event_file(path, last);
-  if (!scanned) return std::unexpected(scanned.error());
-  if (!scanned->header) return fail(path + " is not an event segment of postring");
-  if (scanned->header->version > kEventFormatVersion) {
-    return fail(path + " was written by a newer postring (events format " +
-                std::to_string(scanned->header->version) + "); this one reads up to " +
-                std::to_string(kEventFormatVersion));
-  }
-  if (!segments.empty()) segments.back().changed = scanned->header->created;
-  segments.push_back(
-      {scanned->header->first, scanned->good_bytes, scanned->header->created, path, 0});
-  next_number = std::max(next_number, scanned->header->first);
-  if (last) next_number = std::max(next_number, scanned->next);
-  durable_end = next_number;
+  auto next = segments.recover(*names);
+  if (!next) return std::unexpected(next.error());
+  next_number = *next;
+  durable_end = *next;
   return {};
 }
 
@@ -204,7 +163,7 @@ void EventLog::State::write_next() {
 void EventLog::State::place_block() {
   bytes_written = 0;
   if (file < 0) return start_segment({});
-  const Segment& last = segments.back();
+  const Segment& last = segments.last();
   bool fits = last.bytes < options.segment_bytes && last.bytes + bytes.size() <= last.bytes_max;
   if (!fits) return start_segment({});
   write_rest();
@@ -214,18 +173,21 @@ void EventLog::State::start_segment(std::string reserved) {
   NewEventSegment made;
   made.reserved = std::move(reserved);
   made.path = folder + "/" + event_segment_name(bytes_first);
-  uint64_t bytes_max = !made.reserved.empty() ? kEventReserveStep : UINT64_MAX;
-  Segment segment{bytes_first, 0, loop.wall_now(), made.path, bytes_max};
+  Segment segment;
+  segment.first = bytes_first;
+  segment.changed = loop.wall_now();
+  segment.path = made.path;
+  segment.bytes_max = !made.reserved.empty() ? kEventReserveStep : UINT64_MAX;
   // One of the same first entry holds none that is durable: it is begun again.
-  bool again = !segments.empty() && segments.back().first == bytes_first;
+  bool again = !segments.empty() && segments.last().first == bytes_first;
   if (again) {
     mark(Mark::events_begun_again);
-    segments.pop_back();
+    segments.pop_last();
   }
   if (file >= 0) close_descriptor(std::exchange(file, -1));
   if (!segments.empty() && !again) {
-    made.before = segments.back().path;
-    made.before_bytes = segments.back().bytes;
+    made.before = segments.last().path;
+    made.before_bytes = segments.last().bytes;
   }
   loop.offload().run(
       [made, folder = folder] { return make_event_segment(made, folder); },
@@ -240,18 +202,17 @@ void EventLog::State::on_segment(Segment segment, Result<int, int> made) {
   if (!made && passes(made.error())) return try_later();
   if (!made) return fail_all();
   file = *made;
-  segments.push_back(std::move(segment));
+  segments.push(std::move(segment));
   if (!has_header) {
     bytes.insert(0, encode_event_header({kEventFormatVersion, bytes_first, loop.wall_now()}));
   }
   has_header = true;
-  apply_retention();
   write_rest();
 }
 
 void EventLog::State::write_rest() {
   auto rest = std::as_bytes(std::span(bytes)).subspan(bytes_written);
-  loop.ring().write(written, file, rest, segments.back().bytes + bytes_written);
+  loop.ring().write(written, file, rest, segments.last().bytes + bytes_written);
 }
 
 void EventLog::State::on_written(int32_t result) {
@@ -259,13 +220,13 @@ void EventLog::State::on_written(int32_t result) {
   if (result <= 0) return fail_all();
   bytes_written += static_cast<size_t>(result);
   if (bytes_written < bytes.size()) return write_rest();
-  loop.ring().sync(synced, file, segments.back().bytes, bytes.size());
+  loop.ring().sync(synced, file, segments.last().bytes, bytes.size());
 }
 
 void EventLog::State::on_synced(int32_t result) {
   if (result < 0) return fail_all();
-  segments.back().bytes += bytes.size();
-  segments.back().changed = loop.wall_now();
+  segments.last().bytes += bytes.size();
+  segments.last().changed = loop.wall_now();
   durable_end = bytes_end;
   busy = false;
   waits_for_room = false;
@@ -316,32 +277,10 @@ void EventLog::State::fail_all() {
   finish(false);
 }
 
-void EventLog::State::apply_retention() {
-  uint64_t total = 0;
-  for (const Segment& segment : segments) total += segment.bytes;
-  WallTime before = loop.wall_now() - options.keep;
-  while (segments.size() > 1 && (total > options.keep_bytes || segments.front().changed < before)) {
-    // What cannot be removed is only space; it is found again at the next start.
-    (void)remove_file(segments.front().path);
-    total -= segments.front().bytes;
-    segments.pop_front();
-  }
-  if (!closing) loop.timers().arm(retention, loop.now() + Duration::minutes(1));
-}
-
-std::vector<EventFile> EventLog::State::files_from(uint64_t from) const {
-  std::vector<EventFile> files;
-  for (size_t i = 0; i < segments.size() && files.size() < 2; ++i) {
-    uint64_t next = i + 1 == segments.size() ? durable_end : segments[i + 1].first;
-    if (next > from) files.push_back({segments[i].path, segments[i].bytes, next});
-  }
-  return files;
-}
-
-// `read` makes the page, blocking, of files, a first and an end.
+// `read` makes the page, blocking, of so many files, a first and an end.
 template <typename Read>
-void EventLog::State::read_page(uint64_t from, ReadCallback callback, Read read) {
-  uint64_t oldest = segments.empty() ? durable_end : segments.front().first;
+void EventLog::State::read_page(uint64_t from, size_t files, ReadCallback callback, Read read) {
+  uint64_t oldest = segments.oldest(durable_end);
   if (from == 0) from = oldest;
   if (from < oldest) {
     EventsGone gone{oldest, oldest - from};
@@ -349,8 +288,8 @@ void EventLog::State::read_page(uint64_t from, ReadCallback callback, Read read)
         [callback = std::move(callback), gone]() mutable { callback(std::unexpected(gone)); });
     return;
   }
-  loop.offload().run([files = files_from(from), from, end = durable_end,
-                      read] { return read(files, from, end); },
+  loop.offload().run([there = segments.files(from, durable_end, files), from, end = durable_end,
+                      read] { return read(there, from, end); },
                      [callback = std::move(callback), alive = alive](EventPage page) mutable {
                        if (*alive) callback(std::move(page));
                      });
@@ -400,21 +339,18 @@ bool EventLog::gave_up() const {
   return state_->gave_up;
 }
 uint64_t EventLog::oldest() const {
-  const State& s = *state_;
-  return s.segments.empty() ? s.durable_end : s.segments.front().first;
+  return state_->segments.oldest(state_->durable_end);
 }
 uint64_t EventLog::end() const {
   return state_->durable_end;
 }
 
 uint64_t EventLog::bytes() const {
-  uint64_t total = 0;
-  for (const State::Segment& segment : state_->segments) total += segment.bytes;
-  return total;
+  return state_->segments.bytes();
 }
 
 void EventLog::read(uint64_t from, uint64_t bytes_max, ReadCallback callback) {
-  state_->read_page(from, std::move(callback),
+  state_->read_page(from, kReadFiles, std::move(callback),
                     [bytes_max](const std::vector<EventFile>& files, uint64_t first, uint64_t end) {
                       return read_events(files, first, end, bytes_max);
                     });
@@ -422,21 +358,19 @@ void EventLog::read(uint64_t from, uint64_t bytes_max, ReadCallback callback) {
 
 void EventLog::find(uint32_t key, uint64_t from, uint64_t bytes_max, ReadCallback callback) {
   state_->read_page(
-      from, std::move(callback),
+      from, kFindFiles, std::move(callback),
       [key, bytes_max](const std::vector<EventFile>& files, uint64_t first, uint64_t end) {
         return find_events(files, first, end, bytes_max, key);
       });
 }
 
 void EventLog::set_retention(Duration keep, uint64_t keep_bytes) {
-  state_->options.keep = keep;
-  state_->options.keep_bytes = keep_bytes;
-  state_->apply_retention();
+  state_->segments.set_retention(keep, keep_bytes);
 }
 
 void EventLog::roll() {
   // Of a segment without a durable block, the write under way goes there all the same.
-  if (!state_->segments.empty()) state_->segments.back().bytes_max = 0;
+  if (!state_->segments.empty()) state_->segments.last().bytes_max = 0;
 }
 
 void EventLog::close(std::move_only_function<void(bool)> callback) {
@@ -445,7 +379,7 @@ void EventLog::close(std::move_only_function<void(bool)> callback) {
   sync_soon(std::move(callback));
   s.closing = true;
   s.set_aside.stop();
-  s.loop.timers().disarm(s.retention);
+  s.segments.stop();
 }
 
 }  // namespace postring::spool

@@ -4,7 +4,7 @@
 //   (*events)->append(entry, key);               // opaque bytes; numbered from 1, in this order
 //   (*events)->sync_soon([](bool ok) { ... });   // ok: everything appended before is durable
 //   (*events)->read(from, bytes_max, [](Result<EventPage, EventsGone> page) { ... });
-//   (*events)->find(key, from, bytes_max, [](auto page) { ... });   // of one key, without reading all
+//   (*events)->find(key, from, bytes_max, [](auto page) { ... });   // of one key
 //
 // A cursor is the number of the next entry. Readers see durable entries only, and hold nothing
 // back: a segment goes when it is older than `keep` or when all together are larger than
@@ -18,8 +18,9 @@
 //     frame   (length:u32 entry)*
 //
 // The block's checksum covers it from its byte 4 on, the head's what is before the frame but both
-// checksums: a search goes from head to head. Format 1 has no keys and no head_crc32c; such segments
-// are read, and searched by reading them.
+// checksums: a search goes from head to head, and in finished segments by an index
+// (spool/event_index.h). Format 1 has no keys and no head_crc32c; such segments are read, and
+// searched by reading them.
 //
 // A block is what was appended between two syncs, split at kEventBlockBytes. The header is written
 // with the first block. A torn tail is cut off at open: nobody was told it is durable. Reading,
@@ -50,7 +51,7 @@ constexpr uint64_t kEventBlockBytes = 1u << 20;  // before compression; one larg
 constexpr uint64_t kEventWriteBytes = 2u << 20;
 constexpr uint64_t kEventUnsyncedMax = kEventWriteBytes + kEventEntryMax + 4'096;
 constexpr Duration kEventRetry = Duration::seconds(1);  // of what waits
-constexpr uint64_t kEventSegmentBytesDefault = 64u << 20;
+constexpr uint64_t kEventSegmentBytesDefault = 16u << 20;
 constexpr uint32_t kEventFormatVersion = 2;
 
 struct EventLogOptions {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "io/file.h"
+#include "spool/event_index.h"
 #include "spool/event_page.h"
 #include "spool/event_walk.h"
 
@@ -18,10 +19,13 @@ bool add_block(EventWalk& walk, const EventBlockHeader& header, EventPageBuilder
 
 bool add_found(EventWalk& walk, const EventBlockHeader& header, uint32_t key,
                EventPageBuilder& page) {
+  bool has_keys = walk.header()->version > kEventVersionWithoutKeys;
+  if (!has_keys) return add_block(walk, header, page);
   auto keys = decode_event_keys(header, walk.head(header));
   if (!keys) return false;
   std::vector<uint32_t> chosen;
-  auto at = keys->begin() + static_cast<ptrdiff_t>(page.next() - header.first);
+  auto skip = static_cast<ptrdiff_t>(page.next() - header.first);
+  auto at = keys->begin() + skip;
   while ((at = std::find(at, keys->end(), key)) != keys->end()) {
     chosen.push_back(static_cast<uint32_t>(at++ - keys->begin()));
   }
@@ -33,27 +37,39 @@ bool add_found(EventWalk& walk, const EventBlockHeader& header, uint32_t key,
   return true;
 }
 
-// Goes through the blocks that hold what the page still wants. `add` says whether a block was good.
-// Entries are numbered without a gap: a header that says otherwise is none, and hides the rest.
+// Goes through the blocks of a segment that hold what the page still wants. `add` says whether one
+// was good. Entries are numbered without a gap: a header that says otherwise is none, and hides
+// the rest.
 template <typename Add>
-EventPage go_through(const std::vector<EventFile>& files, EventPageBuilder page, const Add& add) {
-  for (const EventFile& file : files) {
-    if (page.full()) break;
-    EventWalk walk(file.path, file.bytes);
-    if (!walk.is_open()) break;
-    uint64_t number = walk.header() ? walk.header()->first : 0;
-    while (!page.full()) {
-      auto header = walk.block_header();
-      if (!header || header->first != number || header->next() > file.next) break;
-      number = header->next();
-      if (number > page.next() && !add(walk, *header, page)) {
-        page.miss(number, file.path, walk.at());
-      }
-      walk.pass(*header);
-    }
-    if (!page.full() && page.next() < file.next) page.miss(file.next, file.path, walk.at());
+void go_through(const EventFile& file, EventWalk& walk, EventPageBuilder& page, const Add& add) {
+  uint64_t number = walk.header() ? walk.header()->first : 0;
+  while (!page.full()) {
+    auto header = walk.block_header();
+    if (!header || header->first != number || header->next() > file.next) break;
+    number = header->next();
+    if (number > page.next() && !add(walk, *header, page)) page.miss(number, file.path, walk.at());
+    walk.pass(*header);
   }
-  return page.finish();
+  if (!page.full() && page.next() < file.next) page.miss(file.next, file.path, walk.at());
+}
+
+// Adds what the blocks that an index names hold; false where the segment does not agree with it.
+bool add_indexed(const EventFile& file, const std::vector<uint32_t>& blocks, uint32_t key,
+                 EventPageBuilder& page) {
+  if (!blocks.empty()) {
+    EventWalk walk(file.path, file.bytes);
+    for (uint32_t at : blocks) {
+      walk.go_to(at);
+      auto header = walk.block_header();
+      if (!header || header->next() > file.next) return false;
+      if (header->next() <= page.next()) continue;
+      if (header->first > page.next()) page.pass(header->first);
+      if (!add_found(walk, *header, key, page)) page.miss(header->next(), file.path, at);
+      if (page.full()) return true;
+    }
+  }
+  page.pass(file.next);
+  return true;
 }
 
 // By its checksum: a start looks at all blocks of a segment, and has no use for what is in them.
@@ -76,17 +92,32 @@ bool goes_on_behind(EventWalk& walk, const EventBlockHeader& bad) {
 
 EventPage read_events(const std::vector<EventFile>& files, uint64_t from, uint64_t end,
                       uint64_t bytes_max) {
-  return go_through(files, EventPageBuilder(from, end, bytes_max), add_block);
+  EventPageBuilder page(from, end, bytes_max);
+  for (const EventFile& file : files) {
+    if (page.full()) break;
+    EventWalk walk(file.path, file.bytes);
+    if (!walk.is_open()) break;
+    go_through(file, walk, page, add_block);
+  }
+  return page.finish();
 }
 
 EventPage find_events(const std::vector<EventFile>& files, uint64_t from, uint64_t end,
                       uint64_t bytes_max, uint32_t key) {
-  return go_through(files, EventPageBuilder(from, end, bytes_max),
-                    [key](EventWalk& walk, const EventBlockHeader& header, EventPageBuilder& page) {
-                      bool has_keys = walk.header()->version > kEventVersionWithoutKeys;
-                      if (!has_keys) return add_block(walk, header, page);
-                      return add_found(walk, header, key, page);
-                    });
+  EventPageBuilder page(from, end, bytes_max);
+  for (const EventFile& file : files) {
+    if (page.full()) break;
+    auto blocks = find_event_blocks(file, key);
+    if (blocks && add_indexed(file, *blocks, key, page)) continue;
+    EventWalk walk(file.path, file.bytes);
+    if (!walk.is_open()) break;
+    go_through(file, walk, page,
+               [key](EventWalk& there, const EventBlockHeader& header, EventPageBuilder& found) {
+                 return add_found(there, header, key, found);
+               });
+    break;
+  }
+  return page.finish();
 }
 
 Result<ScannedEvents> scan_event_file(const std::string& path, bool blocks) {

@@ -8,21 +8,17 @@
 #include "base/result.h"
 #include "spool/event_block.h"
 #include "spool/event_log.h"
+#include "spool/event_segment.h"
 
 namespace postring::spool {
-
-struct EventFile {
-  std::string path;
-  uint64_t bytes = 0;  // what may be read
-  uint64_t next = 0;   // behind its last entry that may be read
-};
 
 // Entries from `from` (below `end`) on, out of consecutive segments. A page never points past a gap
 // without saying so in `problem`. A file that cannot be opened ends it.
 EventPage read_events(const std::vector<EventFile>& files, uint64_t from, uint64_t end,
                       uint64_t bytes_max);
 
-// The same, of the entries appended with `key`; in a segment without keys of all.
+// The same, of the entries appended with `key`; in a segment without keys of all. Ends behind a
+// segment that had to be gone through for want of an index.
 EventPage find_events(const std::vector<EventFile>& files, uint64_t from, uint64_t end,
                       uint64_t bytes_max, uint32_t key);
 

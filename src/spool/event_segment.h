@@ -14,6 +14,13 @@ constexpr std::string_view kEventSuffix = ".events";
 // "00000000000000000001.events": sorted by name, segments are in the order of their entries.
 std::string event_segment_name(uint64_t first);
 
+// What readers may read of a segment.
+struct EventFile {
+  std::string path;
+  uint64_t bytes = 0;
+  uint64_t next = 0;  // behind its last entry
+};
+
 struct NewEventSegment {
   std::string path;
   std::string reserved;  // made of this file, whose space is its own already; empty: of none
