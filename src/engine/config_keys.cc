@@ -67,7 +67,7 @@ constexpr ConfigKey kKeys[] = {
     {"spool", "dir", "an absolute path", "",
      "Required. A folder on a journaling filesystem; one daemon at a time uses it."},
     {"spool", "segment_size", "a size, 2MiB to 1GiB", "\"64MiB\"",
-     "Size of one log file. Room comes back a file at a time."},
+     "Size of one log file; one of events has 16 MiB at most. Room comes back a file at a time."},
     {"spool", "reserve_segments", "1 to 64", "2",
      "Files per slice kept for outcomes and for making room when the disk is full."},
     {"spool", "outcome_sync", "a duration, 1ms to 1s", "\"5ms\"",
@@ -81,7 +81,7 @@ constexpr ConfigKey kKeys[] = {
 
     {"events", "keep", "a duration, 1h to 3650d", "\"7d\"", "Events older than this are deleted."},
     {"events", "keep_bytes", "a size, 64MiB to 64TiB", "\"10GiB\"",
-     "The oldest events are deleted above this."},
+     "The oldest events are deleted when they and their indexes take more than this."},
 
     {"http", "listen", "a list of \"address:port\"", "[\"127.0.0.1:8025\"]",
      "Where the API listens. Needs a restart. Addresses other than loopback need insecure_listen."},

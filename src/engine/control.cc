@@ -313,6 +313,7 @@ void Control::on_page(std::unique_ptr<EventWait> wait,
     why.events_missed = page.error().missed;
     return wait->answer(std::unexpected(std::move(why)));
   }
+  tell_damage(*page);
   uint64_t number = page->first;
   for (std::string_view bytes : page->entries) {
     if (wait->page.count == wait->query.limit) break;

@@ -27,7 +27,7 @@ namespace postring::engine {
 
 // Of event log space for each recipient that still waits for its outcome, and how often that is
 // looked at.
-constexpr uint64_t kEventReserveBytes = 128;
+constexpr uint64_t kEventReserveBytes = 136;
 constexpr Duration kRoomLook = Duration::seconds(1);
 constexpr Duration kMarksWritten = Duration::seconds(1);  // how far events may be told twice
 
@@ -69,6 +69,12 @@ class Control {
   void when_failed(Job call) { on_failure_ = std::move(call); }
   // Calls with true when the disk takes no more mail, with false when it does again.
   void when_disk_full(std::function<void(bool full)> call) { on_disk_full_ = std::move(call); }
+
+  // Calls with the words of damage that a reader of events was led around.
+  void when_damaged(std::function<void(const std::string&)> call) { on_damage_ = std::move(call); }
+  void tell_damage(const spool::EventPage& page) {
+    if (!page.problem.empty() && on_damage_) on_damage_(page.problem);
+  }
 
   // Events that would have to wait for room are given up for this life of the process; the next one
   // makes them from the outcomes.
@@ -121,6 +127,7 @@ class Control {
   Timer waits_timer_;
   Job on_failure_;
   std::function<void(bool)> on_disk_full_;
+  std::function<void(const std::string&)> on_damage_;
   bool disk_full_ = false;
   bool closing_ = false;
   Timer room_timer_;

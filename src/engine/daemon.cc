@@ -191,6 +191,9 @@ void Daemon::State::run_control(Worker& worker) {
       log.info("the disk has room again: mail is accepted");
     }
   });
+  control->when_damaged([&](const std::string& problem) {
+    log.once(reporting::LogLevel::error, problem, "events are left out", {{"reason", problem}});
+  });
   stop.set_signals(&signals);
   gates.control_started.set_value();
   log.info("ready", {{"workers", std::to_string(shared->workers.size())},

@@ -2,8 +2,8 @@
 //
 //     tenant:u32 campaign:u64 type:u8 address_hash:u32 json
 //
-// The filter needs no parsing of JSON; the hash of the address lets a look-up pass over nearly
-// everything that is about others.
+// The filter needs no parsing of JSON. The hash of the address is the entry's key in the log, too,
+// so that a look-up finds it there.
 #pragma once
 
 #include <cstdint>

@@ -79,7 +79,7 @@ std::optional<submission::RecipientInfo> recipient_of(const simdjson::dom::eleme
   return info;
 }
 
-// Goes through the whole log for one address.
+// Finds all that the log has of one address.
 struct Search : std::enable_shared_from_this<Search> {
   Control* control = nullptr;
   TenantId tenant = 0;
@@ -98,6 +98,7 @@ struct Search : std::enable_shared_from_this<Search> {
   void on_page(Result<spool::EventPage, spool::EventsGone> page) {
     // What is gone meanwhile is no longer known.
     if (!page) return read(page.error().oldest);
+    control->tell_damage(*page);
     for (std::string_view bytes : page->entries) {
       auto entry = decode_event_entry(bytes);
       if (!entry || entry->address_hash != hash || !is_last_event(entry->type)) continue;

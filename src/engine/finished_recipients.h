@@ -1,7 +1,7 @@
 // What became of recipients that no home keeps any more, out of the event log.
 //
 // Used on the control worker. A search goes through the log a piece per turn; one for an address
-// reads only blocks that hold its hash.
+// goes by its hash, the key of events (spool/event_log.h).
 #pragma once
 
 #include <optional>

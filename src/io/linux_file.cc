@@ -49,6 +49,14 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+Result<void, int> write_new_file(const std::string& path, std::string_view bytes, unsigned mode) {
+  Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+  if (file.fd < 0) return std::unexpected(errno);
+  if (auto written = write_all(file.fd, bytes); !written) return written;
+  if (fsync(file.fd) != 0) return std::unexpected(errno);
+  return {};
+}
+
 }  // namespace
 
 Result<int, int> open_file(const std::string& path, OpenMode mode) {
@@ -172,14 +180,12 @@ Result<std::string, int> read_whole_file(const std::string& path, uint64_t size_
 
 Result<void, int> write_whole_file(const std::string& path, std::string_view bytes, unsigned mode) {
   std::string beside = path + ".new";
-  {
-    Descriptor file(open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
-    if (file.fd < 0) return std::unexpected(errno);
-    if (auto written = write_all(file.fd, bytes); !written) return written;
-    if (fsync(file.fd) != 0) return std::unexpected(errno);
-  }
-  if (auto renamed = rename_file(beside, path); !renamed) return renamed;
-  return sync_folder(folder_of(path));
+  auto done = write_new_file(beside, bytes, mode);
+  if (done) done = rename_file(beside, path);
+  if (done) return sync_folder(folder_of(path));
+  // What there is of it would only take room.
+  (void)unlink(beside.c_str());
+  return done;
 }
 
 Result<size_t, int> read_at(int file, std::span<std::byte> buffer, uint64_t offset) {

@@ -1,7 +1,6 @@
 #include "spool/event_index.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <span>
 
@@ -39,17 +38,18 @@ std::string encode_header(const EventFile& file, uint64_t pages) {
   return bytes;
 }
 
-// All pairs of the segment, in order; nothing where a part of it cannot be indexed.
-std::optional<std::vector<uint64_t>> pairs_of(const EventFile& file) {
+// All pairs of the segment, in order. Where a part of it cannot be indexed, an errno or 0.
+Result<std::vector<uint64_t>, int> pairs_of(const EventFile& file) {
   EventWalk walk(file.path, file.bytes);
-  if (!walk.header() || walk.header()->version <= kEventVersionWithoutKeys) return std::nullopt;
+  auto not_possible = [&walk] { return std::unexpected(walk.error()); };
+  if (!walk.header() || walk.header()->version <= kEventVersionWithoutKeys) return not_possible();
   std::vector<uint64_t> pairs;
   uint64_t number = walk.header()->first;
   while (number < file.next) {
     auto header = walk.block_header();
-    if (!header || header->first != number || walk.at() > UINT32_MAX) return std::nullopt;
+    if (!header || header->first != number || walk.at() > UINT32_MAX) return not_possible();
     auto keys = decode_event_keys(*header, walk.head(*header));
-    if (!keys) return std::nullopt;
+    if (!keys) return not_possible();
     for (uint32_t key : *keys) pairs.push_back(uint64_t{key} << 32 | walk.at());
     number = header->next();
     walk.pass(*header);
@@ -158,7 +158,8 @@ std::optional<std::vector<uint64_t>> decode_event_index_page(std::string_view pa
 
 Result<uint64_t, int> make_event_index(const EventFile& file) {
   auto pairs = pairs_of(file);
-  if (!pairs || pairs->empty()) return std::unexpected(0);
+  if (!pairs) return std::unexpected(pairs.error());
+  if (pairs->empty()) return std::unexpected(0);
   size_t pages = (pairs->size() + kEventIndexPagePairs - 1) / kEventIndexPagePairs;
   std::string bytes = encode_header(file, pages);
   bytes.reserve(bytes.size() + pages * kEventIndexPageSize);
@@ -169,7 +170,6 @@ Result<uint64_t, int> make_event_index(const EventFile& file) {
   }
   std::string path = event_index_path(file.path);
   if (auto written = write_whole_file(path, bytes, 0600); !written) {
-    (void)remove_file(path + ".new");
     return std::unexpected(written.error());
   }
   return bytes.size();

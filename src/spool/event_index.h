@@ -35,8 +35,8 @@ constexpr size_t kEventIndexPagePairs = (kEventIndexPageSize - 8) / 8;
 // "….keys" for "….events".
 std::string event_index_path(const std::string& segment_path);
 
-// Bytes written. The error is an errno where writing failed and can be tried again, else 0: the
-// segment has no keys, is damaged or too large.
+// Bytes written. The error is an errno where reading or writing failed and can be tried again, else
+// 0: the segment has no keys, is damaged or too large.
 Result<uint64_t, int> make_event_index(const EventFile& file);
 
 // Of an index that fits the file.

@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <optional>
+#include <span>
 #include <utility>
 
 #include "base/bytes.h"
@@ -40,17 +42,24 @@ struct EventLog::State {
     std::vector<uint32_t> keys;  // one an entry
     uint64_t first = 0;
   };
+  struct PageRead {
+    std::optional<uint32_t> key;  // of find()
+    uint64_t from = 0;
+    uint64_t bytes_max = 0;
+    ReadCallback callback;
+    int tries = 0;
+  };
   using SyncCallback = std::move_only_function<void(bool)>;
 
   State(Loop& loop_, std::string folder_, EventLogOptions options_)
       : loop(loop_),
         folder(std::move(folder_)),
-        options(options_),
         set_aside(loop_, folder),
         segments(loop_, folder, options_) {
     written.bind<&State::on_written>(this);
     synced.bind<&State::on_synced>(this);
     retry.bind<&State::on_retry>(this);
+    read_retry.bind<&State::read_again>(this);
   }
   ~State() {
     *alive = false;
@@ -73,12 +82,12 @@ struct EventLog::State {
   void on_retry();
   void finish(bool ok);
   void fail_all();
-  template <typename Read>
-  void read_page(uint64_t from, size_t files, ReadCallback callback, Read read);
+  void read_page(PageRead asked);
+  void on_page(PageRead asked, EventPage page);
+  void read_again();
 
   Loop& loop;
   std::string folder;
-  EventLogOptions options;
   EventReserve set_aside;
   EventSegments segments;    // the last is the one written to, where `file` is open
   int file = -1;
@@ -102,6 +111,8 @@ struct EventLog::State {
   bool asked = false;
   Completion written, synced;
   Timer retry;
+  std::vector<PageRead> reads_again;  // of what could not be read
+  Timer read_retry;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 };
 
@@ -163,9 +174,7 @@ void EventLog::State::write_next() {
 void EventLog::State::place_block() {
   bytes_written = 0;
   if (file < 0) return start_segment({});
-  const Segment& last = segments.last();
-  bool fits = last.bytes < options.segment_bytes && last.bytes + bytes.size() <= last.bytes_max;
-  if (!fits) return start_segment({});
+  if (!segments.last_takes(bytes.size())) return start_segment({});
   write_rest();
 }
 
@@ -175,6 +184,7 @@ void EventLog::State::start_segment(std::string reserved) {
   made.path = folder + "/" + event_segment_name(bytes_first);
   Segment segment;
   segment.first = bytes_first;
+  segment.begun = loop.wall_now();
   segment.changed = loop.wall_now();
   segment.path = made.path;
   segment.bytes_max = !made.reserved.empty() ? kEventReserveStep : UINT64_MAX;
@@ -277,22 +287,41 @@ void EventLog::State::fail_all() {
   finish(false);
 }
 
-// `read` makes the page, blocking, of so many files, a first and an end.
-template <typename Read>
-void EventLog::State::read_page(uint64_t from, size_t files, ReadCallback callback, Read read) {
+void EventLog::State::read_page(PageRead wanted) {
   uint64_t oldest = segments.oldest(durable_end);
-  if (from == 0) from = oldest;
-  if (from < oldest) {
-    EventsGone gone{oldest, oldest - from};
-    loop.defer(
-        [callback = std::move(callback), gone]() mutable { callback(std::unexpected(gone)); });
+  if (wanted.from == 0) wanted.from = oldest;
+  if (wanted.from < oldest) {
+    EventsGone gone{oldest, oldest - wanted.from};
+    loop.defer([callback = std::move(wanted.callback), gone]() mutable {
+      callback(std::unexpected(gone));
+    });
     return;
   }
-  loop.offload().run([there = segments.files(from, durable_end, files), from, end = durable_end,
-                      read] { return read(there, from, end); },
-                     [callback = std::move(callback), alive = alive](EventPage page) mutable {
-                       if (*alive) callback(std::move(page));
-                     });
+  size_t count = wanted.key ? kFindFiles : kReadFiles;
+  auto read = [files = segments.files(wanted.from, durable_end, count), end = durable_end,
+               from = wanted.from, bytes_max = wanted.bytes_max, key = wanted.key] {
+    return key ? find_events(files, from, end, bytes_max, *key)
+               : read_events(files, from, end, bytes_max);
+  };
+  loop.offload().run(std::move(read), [this, alive = alive,
+                                       wanted = std::move(wanted)](EventPage page) mutable {
+    if (*alive) on_page(std::move(wanted), std::move(page));
+  });
+}
+
+void EventLog::State::on_page(PageRead wanted, EventPage page) {
+  if (page.error == 0) return wanted.callback(std::move(page));
+  if (++wanted.tries < kEventReadTries && !closing) {
+    reads_again.push_back(std::move(wanted));
+    if (!read_retry.armed()) loop.timers().arm(read_retry, loop.now() + kEventRetry);
+    return;
+  }
+  page.first = page.next = page.behind;
+  wanted.callback(std::move(page));
+}
+
+void EventLog::State::read_again() {
+  for (PageRead& wanted : std::exchange(reads_again, {})) read_page(std::move(wanted));
 }
 
 EventLog::EventLog(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -350,27 +379,15 @@ uint64_t EventLog::bytes() const {
 }
 
 void EventLog::read(uint64_t from, uint64_t bytes_max, ReadCallback callback) {
-  state_->read_page(from, kReadFiles, std::move(callback),
-                    [bytes_max](const std::vector<EventFile>& files, uint64_t first, uint64_t end) {
-                      return read_events(files, first, end, bytes_max);
-                    });
+  state_->read_page({std::nullopt, from, bytes_max, std::move(callback)});
 }
 
 void EventLog::find(uint32_t key, uint64_t from, uint64_t bytes_max, ReadCallback callback) {
-  state_->read_page(
-      from, kFindFiles, std::move(callback),
-      [key, bytes_max](const std::vector<EventFile>& files, uint64_t first, uint64_t end) {
-        return find_events(files, first, end, bytes_max, key);
-      });
+  state_->read_page({key, from, bytes_max, std::move(callback)});
 }
 
 void EventLog::set_retention(Duration keep, uint64_t keep_bytes) {
   state_->segments.set_retention(keep, keep_bytes);
-}
-
-void EventLog::roll() {
-  // Of a segment without a durable block, the write under way goes there all the same.
-  if (!state_->segments.empty()) state_->segments.last().bytes_max = 0;
 }
 
 void EventLog::close(std::move_only_function<void(bool)> callback) {
@@ -380,6 +397,8 @@ void EventLog::close(std::move_only_function<void(bool)> callback) {
   s.closing = true;
   s.set_aside.stop();
   s.segments.stop();
+  s.loop.timers().disarm(s.read_retry);
+  s.read_again();
 }
 
 }  // namespace postring::spool

@@ -8,7 +8,8 @@
 //
 // A cursor is the number of the next entry. Readers see durable entries only, and hold nothing
 // back: a segment goes when it is older than `keep` or when all together are larger than
-// `keep_bytes`; who wanted what it held is told how much was missed.
+// `keep_bytes`; who wanted what it held is told how much was missed. It is written to for a
+// sixteenth of `keep` at most, so that what is in it can grow old.
 //
 // A segment ("00000000000000000001.events", named by its first entry) is a header and blocks:
 //
@@ -29,7 +30,10 @@
 // On a full disk the log goes on in segments made of what reserve() set aside. When that is used up
 // it waits: nothing is lost, who asked for a sync is told when there is room again, and disk_full()
 // says so. It waits, too, while no file can be opened for want of descriptors. After any other
-// failed write or sync the log is poisoned: every waiter gets false.
+// failed write or sync the log is poisoned: every waiter gets false. What cannot be read is tried
+// again kEventReadTries times, then passed over, and the page says so.
+//
+// A block head that is damaged in the last segment counts as torn at the next start.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +55,7 @@ constexpr uint64_t kEventBlockBytes = 1u << 20;  // before compression; one larg
 constexpr uint64_t kEventWriteBytes = 2u << 20;
 constexpr uint64_t kEventUnsyncedMax = kEventWriteBytes + kEventEntryMax + 4'096;
 constexpr Duration kEventRetry = Duration::seconds(1);  // of what waits
+constexpr int kEventReadTries = 30;
 constexpr uint64_t kEventSegmentBytesDefault = 16u << 20;
 constexpr uint32_t kEventFormatVersion = 2;
 
@@ -73,6 +78,10 @@ struct EventPage {
   std::vector<char> bytes;  // what the entries point into; moves with them
   std::vector<std::string_view> entries;
   std::string problem;  // damage was met: what lay there is left out
+  // With errno `error`, the file with the entries before `behind` cannot be read. The log tries
+  // again before it hands such a page out; then those entries are left out.
+  int error = 0;
+  uint64_t behind = 0;
 };
 
 class EventLog {
@@ -102,16 +111,13 @@ class EventLog {
   uint64_t end() const;     // the cursor behind the last durable entry
   uint64_t bytes() const;   // on disk
 
-  // From entry number `from` (0: the oldest), whole blocks of about `bytes_max` bytes of entries.
+  // From entry number `from` (0: the oldest), whole blocks until about `bytes_max` bytes were read.
   // Several reads may be asked for at a time. The callback runs in a later turn.
   using ReadCallback = std::move_only_function<void(Result<EventPage, EventsGone>)>;
   void read(uint64_t from, uint64_t bytes_max, ReadCallback callback);
   // The same, of the entries appended with `key` alone; in segments of format 1, of all. A page
   // may be empty and move on.
   void find(uint32_t key, uint64_t from, uint64_t bytes_max, ReadCallback callback);
-
-  // What comes next begins a segment of its own, so that those before it can grow old.
-  void roll();
 
   // New limits; what is beyond them goes.
   void set_retention(Duration keep, uint64_t keep_bytes);

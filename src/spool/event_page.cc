@@ -33,7 +33,7 @@ bool EventPageBuilder::add_chosen(std::string_view raw, uint32_t count,
     writer.fixed<uint32_t>(static_cast<uint32_t>((*entries)[i].size()));
     writer.raw((*entries)[i]);
   }
-  bytes_ += some.size();
+  bytes_ += raw.size();
   raws_.push_back(std::move(some));
   skips_.push_back(0);
   return true;
@@ -49,6 +49,14 @@ void EventPageBuilder::miss(uint64_t next, const std::string& path, uint64_t at)
   page_.problem = damage_ + std::to_string(missed_) + " events cannot be read";
   page_.first = next;
   page_.next = next;
+}
+
+void EventPageBuilder::stop(const EventFile& file, int error) {
+  stopped_ = true;
+  if (!raws_.empty() || page_.next > page_.first) return;
+  page_.error = error;
+  page_.problem = file.path + " cannot be read: " + std::strerror(error);
+  page_.behind = file.next;
 }
 
 EventPage EventPageBuilder::finish() {

@@ -2,18 +2,20 @@
 // read without saying so.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "spool/event_log.h"
+#include "spool/event_segment.h"
 
 namespace postring::spool {
 
 class EventPageBuilder {
  public:
-  // Entries in [from, end), until there are bytes_max bytes of them.
+  // Entries in [from, end), until bytes_max bytes were read for them.
   EventPageBuilder(uint64_t from, uint64_t end, uint64_t bytes_max);
 
   bool full() const { return stopped_ || page_.next >= end_ || bytes_ >= bytes_max_; }
@@ -24,8 +26,10 @@ class EventPageBuilder {
   bool add_chosen(std::string_view raw, uint32_t count, std::span<const uint32_t> chosen);
   // There is nothing more before `next`.
   void pass(uint64_t next) { page_.next = next; }
-  // What is before `next` cannot be read. The page ends before it, or begins behind it and says so.
+  // What is before `next` is damaged. The page ends before it, or begins behind it and says so.
   void miss(uint64_t next, const std::string& path, uint64_t at);
+  // The file cannot be read now. The page ends before it.
+  void stop(const EventFile& file, int error);
 
   EventPage finish();
 

@@ -47,10 +47,16 @@ void go_through(const EventFile& file, EventWalk& walk, EventPageBuilder& page, 
     auto header = walk.block_header();
     if (!header || header->first != number || header->next() > file.next) break;
     number = header->next();
-    if (number > page.next() && !add(walk, *header, page)) page.miss(number, file.path, walk.at());
+    bool wanted = number > page.next();
+    if (wanted && !add(walk, *header, page)) {
+      if (walk.error() != 0) break;
+      page.miss(number, file.path, walk.at());
+    }
     walk.pass(*header);
   }
-  if (!page.full() && page.next() < file.next) page.miss(file.next, file.path, walk.at());
+  if (page.full() || page.next() >= file.next) return;
+  if (walk.error() != 0) return page.stop(file, walk.error());
+  page.miss(file.next, file.path, walk.at());
 }
 
 // Adds what the blocks that an index names hold; false where the segment does not agree with it.
@@ -61,10 +67,11 @@ bool add_indexed(const EventFile& file, const std::vector<uint32_t>& blocks, uin
     for (uint32_t at : blocks) {
       walk.go_to(at);
       auto header = walk.block_header();
-      if (!header || header->next() > file.next) return false;
+      bool good = header && decode_event_keys(*header, walk.head(*header));
+      if (!good || header->next() > file.next) return false;
       if (header->next() <= page.next()) continue;
       if (header->first > page.next()) page.pass(header->first);
-      if (!add_found(walk, *header, key, page)) page.miss(header->next(), file.path, at);
+      if (!add_found(walk, *header, key, page)) return false;
       if (page.full()) return true;
     }
   }
@@ -96,7 +103,6 @@ EventPage read_events(const std::vector<EventFile>& files, uint64_t from, uint64
   for (const EventFile& file : files) {
     if (page.full()) break;
     EventWalk walk(file.path, file.bytes);
-    if (!walk.is_open()) break;
     go_through(file, walk, page, add_block);
   }
   return page.finish();
@@ -110,7 +116,6 @@ EventPage find_events(const std::vector<EventFile>& files, uint64_t from, uint64
     auto blocks = find_event_blocks(file, key);
     if (blocks && add_indexed(file, *blocks, key, page)) continue;
     EventWalk walk(file.path, file.bytes);
-    if (!walk.is_open()) break;
     go_through(file, walk, page,
                [key](EventWalk& there, const EventBlockHeader& header, EventPageBuilder& found) {
                  return add_found(there, header, key, found);
@@ -130,7 +135,8 @@ Result<ScannedEvents> scan_event_file(const std::string& path, bool blocks) {
   if (!scanned.header) return scanned;
   scanned.good_bytes = walk.bytes();
   scanned.next = scanned.header->first;
-  if (!blocks) return scanned;
+  bool newer = scanned.header->version > kEventFormatVersion;
+  if (!blocks || newer) return scanned;
   while (auto header = walk.block_header()) {
     if (header->first != scanned.next) break;
     if (!is_whole(walk, *header) && !goes_on_behind(walk, *header)) break;

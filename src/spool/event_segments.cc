@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <utility>
 
 #include "base/mark.h"
@@ -15,13 +14,16 @@ namespace postring::spool {
 namespace {
 
 // Of the disk's room an index takes half at most: it has less than twice its segment's bytes.
-constexpr uint64_t kRoomForIndex = 4;
+constexpr uint64_t kRoomInSegments = 4;
+// Of `keep`: how long a segment is written to.
+constexpr int kKeepParts = 16;
 
-Result<uint64_t, int> make_index_where_there_is_room(const EventFile& file,
-                                                     const std::string& folder) {
+// The index that is there already, or a new one where there is room for it.
+Result<uint64_t, int> index_of(const EventFile& file, const std::string& folder) {
+  if (auto bytes = event_index_bytes(file)) return *bytes;
   auto room = free_space(folder);
   if (!room) return std::unexpected(room.error());
-  if (*room < kRoomForIndex * file.bytes) return std::unexpected(ENOSPC);
+  if (*room < kRoomInSegments * file.bytes) return std::unexpected(ENOSPC);
   return make_event_index(file);
 }
 
@@ -42,7 +44,7 @@ Result<uint64_t> EventSegments::recover(const std::vector<std::string>& all_name
     auto recovered = recover_segment(name, name == names.back());
     if (!recovered) return std::unexpected(recovered.error());
   }
-  recover_indexes(all_names);
+  remove_stray_indexes(all_names);
   on_minute();
   return next_number_;
 }
@@ -77,6 +79,7 @@ Result<void> EventSegments::recover_segment(const std::string& name, bool last) 
   Segment segment;
   segment.first = scanned->header->first;
   segment.bytes = scanned->good_bytes;
+  segment.begun = scanned->header->created;
   segment.changed = scanned->header->created;
   segment.path = std::move(path);
   segments_.push_back(std::move(segment));
@@ -85,24 +88,16 @@ Result<void> EventSegments::recover_segment(const std::string& name, bool last) 
   return {};
 }
 
-// One that does not fit its segment is made again; one without a finished segment goes.
-void EventSegments::recover_indexes(const std::vector<std::string>& names) {
+// Those without a finished segment, and what was being written.
+void EventSegments::remove_stray_indexes(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     bool index = name.ends_with(kEventIndexSuffix);
-    bool unfinished = name.ends_with(std::string(kEventIndexSuffix) + ".new");
-    if (!index && !unfinished) continue;
+    if (!index && !name.ends_with(std::string(kEventIndexSuffix) + ".new")) continue;
     uint64_t first = 0;
     std::from_chars(name.data(), name.data() + name.size(), first);
-    Segment* its = index ? find(first) : nullptr;
-    if (its == nullptr || its == &segments_.back()) {
-      (void)remove_file(folder_ + "/" + name);
-      continue;
-    }
-    uint64_t next = std::ranges::upper_bound(segments_, first, {}, &Segment::first)->first;
-    auto bytes = event_index_bytes({its->path, its->bytes, next});
-    if (!bytes) continue;
-    its->index = Segment::Index::there;
-    its->index_bytes = *bytes;
+    const Segment* segment = index ? find(first) : nullptr;
+    if (segment != nullptr && segment != &segments_.back()) continue;
+    (void)remove_file(folder_ + "/" + name);
   }
 }
 
@@ -114,6 +109,12 @@ void EventSegments::push(Segment segment) {
   index_next();
 }
 
+bool EventSegments::last_takes(uint64_t bytes) const {
+  const Segment& last = segments_.back();
+  return last.bytes < options_.segment_bytes && last.bytes + bytes <= last.bytes_max &&
+         loop_.wall_now() - last.begun <= options_.keep / kKeepParts;
+}
+
 uint64_t EventSegments::bytes() const {
   uint64_t total = 0;
   for (const Segment& segment : segments_) total += segment.bytes + segment.index_bytes;
@@ -122,9 +123,11 @@ uint64_t EventSegments::bytes() const {
 
 std::vector<EventFile> EventSegments::files(uint64_t from, uint64_t end, size_t count) const {
   std::vector<EventFile> files;
-  for (size_t i = 0; i < segments_.size() && files.size() < count; ++i) {
-    uint64_t next = i + 1 == segments_.size() ? end : segments_[i + 1].first;
-    if (next > from) files.push_back({segments_[i].path, segments_[i].bytes, next});
+  auto behind = std::ranges::upper_bound(segments_, from, {}, &Segment::first);
+  auto at = behind == segments_.begin() ? behind : behind - 1;
+  for (; at != segments_.end() && files.size() < count; ++at) {
+    uint64_t next = at + 1 == segments_.end() ? end : (at + 1)->first;
+    if (next > from) files.push_back({at->path, at->bytes, next});
   }
   return files;
 }
@@ -163,7 +166,7 @@ void EventSegments::apply_retention() {
 void EventSegments::remove_first() {
   const Segment& oldest = segments_.front();
   (void)remove_file(oldest.path);
-  if (oldest.index == Segment::Index::there) (void)remove_file(event_index_path(oldest.path));
+  (void)remove_file(event_index_path(oldest.path));
   segments_.pop_front();
 }
 
@@ -178,11 +181,11 @@ void EventSegments::index_next() {
   if (indexing_ || stopped_) return;
   for (size_t i = 0; i + 1 < segments_.size(); ++i) {
     const Segment& segment = segments_[i];
-    if (segment.index != Segment::Index::none) continue;
+    if (segment.index != Segment::Index::unknown) continue;
     indexing_ = true;
     EventFile file{segment.path, segment.bytes, segments_[i + 1].first};
     loop_.offload().run(
-        [file, folder = folder_] { return make_index_where_there_is_room(file, folder); },
+        [file, folder = folder_] { return index_of(file, folder); },
         [this, alive = alive_, first = segment.first](Result<uint64_t, int> made) {
           if (*alive) on_indexed(first, made);
         });
@@ -195,7 +198,7 @@ void EventSegments::on_indexed(uint64_t first, Result<uint64_t, int> made) {
   Segment* segment = find(first);
   // Its retention ended meanwhile.
   if (segment == nullptr) {
-    if (made) (void)remove_file(event_index_path(folder_ + "/" + event_segment_name(first)));
+    (void)remove_file(event_index_path(folder_ + "/" + event_segment_name(first)));
     return index_next();
   }
   if (!made && made.error() != 0) return;

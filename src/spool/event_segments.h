@@ -6,9 +6,10 @@
 //   segments.push({.first = *next, ...});        // the one that is written to from now on
 //   segments.last().bytes += written;
 //
-// All but the last are finished. An index (spool/event_index.h) is made in offload, one at a time,
-// where the disk has room for it: a search needs none, it is only slower. What fails is tried again
-// every minute.
+// All but the last are finished. The last one is, too, when it is full, or has been written to for
+// so long that it would hold up the retention of what is in it. An index (spool/event_index.h) is
+// made in offload, one at a time, where the disk has room for it: a search needs none, it is only
+// slower. What fails is tried again every minute.
 #pragma once
 
 #include <cstdint>
@@ -30,10 +31,12 @@ class EventSegments {
   struct Segment {
     uint64_t first = 0;
     uint64_t bytes = 0;  // durable ones
-    WallTime changed;    // of the last block
+    WallTime begun;
+    WallTime changed;  // of the last block
     std::string path;
     uint64_t bytes_max = 0;  // takes no block that would go beyond
-    enum class Index : uint8_t { none, there, not_possible } index = Index::none;
+    // Indexes of an earlier life are looked at when it is their turn to be made.
+    enum class Index : uint8_t { unknown, there, not_possible } index = Index::unknown;
     uint64_t index_bytes = 0;
   };
 
@@ -49,6 +52,8 @@ class EventSegments {
   Segment& last() { return segments_.back(); }
   void push(Segment segment);
   void pop_last() { segments_.pop_back(); }
+  // Whether so many bytes more may be written to the last one.
+  bool last_takes(uint64_t bytes) const;
 
   uint64_t bytes() const;  // on disk
   // The first entry that is kept; `end` where there is none.
@@ -62,7 +67,7 @@ class EventSegments {
  private:
   Result<void> remove_unbegun(std::vector<std::string>& names);
   Result<void> recover_segment(const std::string& name, bool last);
-  void recover_indexes(const std::vector<std::string>& names);
+  void remove_stray_indexes(const std::vector<std::string>& names);
   void on_minute();
   void apply_retention();
   void remove_first();

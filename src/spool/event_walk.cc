@@ -15,7 +15,10 @@ constexpr uint64_t kViewBytes = 4'096;
 
 EventWalk::EventWalk(const std::string& path, uint64_t bytes, OpenMode mode) {
   auto opened = open_file(path, mode);
-  if (!opened) return;
+  if (!opened) {
+    error_ = opened.error();
+    return;
+  }
   file_ = *opened;
   auto size = file_size(file_);
   if (!size) error_ = size.error();

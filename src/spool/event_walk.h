@@ -30,7 +30,7 @@ class EventWalk {
   bool is_open() const { return file_ >= 0; }
   int file() const { return file_; }
   uint64_t bytes() const { return bytes_; }
-  int error() const { return error_; }  // errno of a read that failed, or 0
+  int error() const { return error_; }  // errno of what failed: opening, or a read; or 0
   // Nothing where the file is not open, is none of ours, or has no header yet.
   const std::optional<EventHeader>& header() const { return header_; }
 

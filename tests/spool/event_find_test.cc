@@ -62,13 +62,35 @@ TEST_F(EventFindTest, WithAnIndexOnlyBlocksWithTheKeyAreRead) {
   fill_segments();
   index();
   for (const std::string& path : files(kEventSuffix)) {
-    if (path != last_segment()) flip(path, kEventHeaderSize + 1);
+    // A key: who goes through the segment meets it.
+    if (path != last_segment()) flip(path, kEventHeaderSize + kEventBlockHeaderSize + 1);
   }
   for (uint64_t from = 1; from < log->end();) {
     auto page = find(12'345, from);
     ASSERT_TRUE(page);
     EXPECT_EQ(page->problem, "");
     from = page->next;
+  }
+}
+
+// The head of a block that an index names says other numbers: going through the segment says so.
+TEST_F(EventFindTest, AnIndexedBlockIsBelievedByItsChecksum) {
+  for (std::streamoff bit : {0, 2}) {
+    fill(10, 5);
+    std::string path = last_segment();
+    uint64_t first = log->end() - 5;
+    open();
+    fill(5, 5);
+    index();
+    auto second = static_cast<std::streamoff>(fs::file_size(path) - kEventHeaderSize) / 2;
+    flip(path, kEventHeaderSize + second + 16 + bit);
+    auto page = find(key_of(first + 1), first - 5);
+    ASSERT_TRUE(page);
+    EXPECT_NE(page->problem.find("5 events cannot be read"), std::string::npos) << page->problem;
+    log.reset();
+    fs::remove_all(folder);
+    next = 1;
+    open();
   }
 }
 
@@ -128,7 +150,7 @@ TEST_F(EventFindTest, AnyKeysAreFoundByAnIndex) {
     for (int i = 0; i < 3'000; ++i) {
       auto key = static_cast<uint32_t>(random.next());
       keys.push_back(spread == 0 ? key : key % spread);
-      log->append("x", keys.back());
+      log->append(std::to_string(i), keys.back());
       if (i % 50 == 49) {
         ASSERT_TRUE(sync());
       }
@@ -156,11 +178,11 @@ TEST_F(EventFindTest, AnyKeysAreFoundByAnIndex) {
   }
 }
 
-// A log of format 1 is kept in golden_events/ and must be readable for ever.
+// Logs as formats 1 and 2 wrote them are kept in golden_events/ and must be readable for ever.
 TEST_F(EventFindTest, ALogOfFormat1IsReadAndSearchedAndGoesOn) {
   log.reset();
-  std::filesystem::remove_all(folder);
-  std::filesystem::copy(POSTRING_GOLDEN_EVENTS, folder);
+  fs::remove_all(folder);
+  fs::copy(POSTRING_GOLDEN_EVENTS "/1", folder);
   open();
   ASSERT_EQ(log->end(), 13u);
   next = 13;
@@ -173,6 +195,31 @@ TEST_F(EventFindTest, ALogOfFormat1IsReadAndSearchedAndGoesOn) {
   ASSERT_EQ(found.size(), 13u);
   EXPECT_EQ(found.front(), "event 1");
   EXPECT_EQ(found.back(), "event 20");
+}
+
+// To keep one of a new format: POSTRING_WRITE_GOLDEN=FOLDER writes it there.
+TEST_F(EventFindTest, ALogOfFormat2IsReadAndSearched) {
+  if (const char* written = std::getenv("POSTRING_WRITE_GOLDEN")) {
+    fill(12, 5);
+    open();
+    fill(12, 5);
+    index();
+    fs::copy(folder, written);
+  }
+  log.reset();
+  fs::remove_all(folder);
+  fs::copy(POSTRING_GOLDEN_EVENTS "/2", folder);
+  open();
+  ASSERT_EQ(log->end(), 25u);
+  auto entries = read_all(1, 1 << 20);
+  ASSERT_EQ(entries.size(), 24u);
+  for (size_t i = 0; i < 24; ++i) EXPECT_EQ(entries[i], "event " + std::to_string(i + 1));
+  EventFile first{files(kEventSuffix)[0], fs::file_size(files(kEventSuffix)[0]), 13};
+  auto blocks = find_event_blocks(first, key_of(7));
+  ASSERT_TRUE(blocks);
+  EXPECT_EQ(blocks->size(), 1u);
+  EXPECT_EQ(find_all(key_of(7), 1, 1 << 20), std::vector<std::string>{"event 7"});
+  EXPECT_EQ(find_all(key_of(20), 1, 1 << 20), std::vector<std::string>{"event 20"});
 }
 
 }  // namespace

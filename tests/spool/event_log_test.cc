@@ -137,6 +137,57 @@ TEST_F(EventLogTest, APageEndsBeforeDamage) {
   EXPECT_TRUE(page->entries.empty());
 }
 
+// Of a format that is not known yet nothing may be cut off.
+TEST_F(EventLogTest, ASegmentOfANewerFormatIsRefusedAndLeftAsItIs) {
+  fill(10, 5);
+  std::string path = last_segment();
+  log.reset();
+  std::string header = encode_event_header({kEventFormatVersion + 1, 1, WallTime::from_ms(1)});
+  std::fstream(path, std::ios::binary | std::ios::in | std::ios::out) << header << "something else";
+  auto bytes = std::filesystem::file_size(path);
+  auto opened = EventLog::open(*loop, folder, options);
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().message.find("newer postring"), std::string::npos);
+  EXPECT_EQ(std::filesystem::file_size(path), bytes);
+}
+
+// It is asked for again: descriptors come back, and damage of the disk is passed over in the end.
+TEST_F(EventLogTest, WhatCannotBeReadIsTriedAgain) {
+  fill(10, 5);
+  std::string path = last_segment();
+  std::filesystem::rename(path, folder + "/aside");
+  std::optional<Result<EventPage, EventsGone>> result;
+  log->read(1, 1 << 20, [&](auto page) { result.emplace(std::move(page)); });
+  Instant back = loop->now() + Duration::milliseconds(300);
+  while (loop->now() < back) loop->turn(back);
+  EXPECT_FALSE(result);
+  std::filesystem::rename(folder + "/aside", path);
+  while (!result) loop->turn(Instant::never());
+  ASSERT_TRUE(*result);
+  EXPECT_EQ((*result)->entries.size(), 10u);
+
+  std::filesystem::remove(path);
+  result.reset();
+  log->read(1, 1 << 20, [&](auto page) { result.emplace(std::move(page)); });
+  log->close([](bool) {});
+  while (!result) loop->turn(Instant::never());
+  ASSERT_TRUE(*result);
+  EXPECT_NE((*result)->problem.find("cannot be read"), std::string::npos);
+  EXPECT_EQ((*result)->next, 11u);
+}
+
+// So that what is in it can grow old, and be gone by the time that `keep` promises.
+TEST_F(EventLogTest, ASegmentIsWrittenToForAPartOfItsRetention) {
+  options.keep = Duration::milliseconds(320);
+  open();
+  fill(5, 5);
+  std::string before = last_segment();
+  Instant later = loop->now() + Duration::milliseconds(40);
+  while (loop->now() < later) loop->turn(later);
+  fill(5, 5);
+  EXPECT_NE(last_segment(), before);
+}
+
 TEST_F(EventLogTest, RetentionTellsWhatWasMissed) {
   options.segment_bytes = 300;
   options.keep_bytes = 1'000;
