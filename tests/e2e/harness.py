@@ -348,13 +348,17 @@ class Api:
 
     def events(self, **query):
         """Every event there is by now, in order, read page by page."""
-        events, cursor = [], None
+        return self.events_after(None, **query)[0]
+
+    def events_after(self, cursor, **query):
+        """([event], the cursor behind them): what there is by now behind the cursor."""
+        events = []
         while True:
             page = self.call("GET", "/v1/events",
                              query={**query, "limit": 5000, **({"after": cursor} if cursor else {})})
             events += page["events"]
             if not page["events"]:
-                return events
+                return events, cursor
             check(page["next"] != cursor, "an event cursor that does not move")
             cursor = page["next"]
 

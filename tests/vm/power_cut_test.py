@@ -73,6 +73,7 @@ class Lab:
     def __init__(self, filesystem):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postring-vm-"))
         self.vm, self.lives, self.cuts_ms = None, 0, []
+        self.cursor, self.told_ms = None, {}
         pid = os.getpid()
         self.host, self.port = f"127.78.{pid >> 8 & 255}.{(pid & 255) % 254 + 1}", 8025
         self.mxsim = Mxsim(programs().mxsim, self.folder, "[default]\nlatency_ms = 2\n")
@@ -92,6 +93,16 @@ class Lab:
     def cut(self):
         self.cuts_ms.append(time.time() * 1000)
         self.vm.cut()
+
+    def read_events(self, campaign):
+        """Notes when the event of a delivery was first read; what is being sent then was told before.
+
+        What was read is durable: so the cursor holds over every cut."""
+        events, self.cursor = self.api().events_after(self.cursor, campaign=campaign.id)
+        now_ms = time.time() * 1000
+        for event in events:
+            if event["type"] == "delivered":
+                self.told_ms.setdefault(event["address"], now_ms)
 
     def api(self):
         return Api(self.host, self.port, self.key)
@@ -113,14 +124,13 @@ def cut_and_count(lab, filesystem):
     submitter = Submitter(campaign, 50, 4)
     submitter.start()
     dice = random.Random(6_18)
-    told_ms = {}
     for _ in range(CUTS):
         before = lab.mxsim.stats()["messages"]
         wait_until(lambda: lab.mxsim.stats()["messages"] > before + 20 or submitter.wrong
                    or not submitter.is_alive(), "mail to flow", BOOT_S)
         check(not submitter.wrong, submitter.wrong)
         time.sleep(dice.uniform(0, 1))
-        read_events(lab, campaign, told_ms)
+        lab.read_events(campaign)
         lab.cut()
         lab.boot()
     submitter.stopping.set()
@@ -137,7 +147,7 @@ def cut_and_count(lab, filesystem):
     print(f"power cuts: {CUTS}, acknowledged: {len(submitter.acknowledged)}, lost: {len(lost)}, "
           f"duplicates: {len(twice)} within {longest / 1000:.2f} s before a cut, on {filesystem}")
     check(not lost, f"lost: {lost[:5]}")
-    told = [a for a in told_ms if ledger[a]["last_ms"] > told_ms[a]]
+    told = [a for a, ms in lab.told_ms.items() if ledger[a]["last_ms"] > ms]
     check(not told, f"sent again after the event that they were delivered was read: {told[:5]}")
     unexplained = [entry for entry, ms in zip(twice, before_ms) if ms is None]
     check(not unexplained, f"duplicates that no cut explains: {unexplained[:3]}")
@@ -151,15 +161,6 @@ def before_cut_ms(entry, cuts_ms):
     between = (max(0, cut - entry["first_ms"]) for cut in cuts_ms
                if entry["first_ms"] - UNDER_WAY_MS <= cut <= entry["last_ms"])
     return min(between, default=None)
-
-
-def read_events(lab, campaign, told_ms):
-    """Notes when the event of a delivery was first read; what is being sent then was told before."""
-    events = lab.api().events(campaign=campaign.id)
-    now_ms = time.time() * 1000
-    for event in events:
-        if event["type"] == "delivered":
-            told_ms.setdefault(event["address"], now_ms)
 
 
 def to_json_campaign():
