@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <idn2.h>
 
+#include <algorithm>
 #include <array>
 
 #include "mail/utf8.h"
@@ -230,9 +231,10 @@ std::expected<CanonicalAddress, AddressFault> canonical_address(std::string_view
       out.resize(start);
       return wrong(AddressWrong::bad_domain, local_bytes + 1);
     }
+    // It may be shorter than that as it was given.
     if (out.size() - start > kMailboxMax) {
       out.resize(start);
-      return wrong(AddressWrong::too_long, kMailboxMax);
+      return wrong(AddressWrong::too_long, std::min(kMailboxMax, text.size()));
     }
   }
   return CanonicalAddress{static_cast<uint32_t>(out.size() - start), local_bytes,
