@@ -79,7 +79,7 @@ Result<void> Control::read_marks() {
   std::string_view body =
       std::string_view(*bytes).substr(0, bytes->size() - std::min<size_t>(4, bytes->size()));
   ByteReader tail(std::string_view(*bytes).substr(body.size()));
-  if (tail.fixed<uint32_t>() != crc32c(std::as_bytes(std::span(body.data(), body.size()))) ||
+  if (tail.fixed<uint32_t>() != crc32c(body) ||
       !tail.ok()) {
     return fail(path +
                 " is damaged: remove it to have all events that are still in the spool "
@@ -106,7 +106,7 @@ void Control::write_marks() {
     writer.fixed<SliceNumber>(slice);
     writer.fixed<uint64_t>(position.packed());
   }
-  writer.fixed<uint32_t>(crc32c(std::as_bytes(std::span(bytes.data(), bytes.size()))));
+  writer.fixed<uint32_t>(crc32c(bytes));
   loop_.offload().run(
       [path = shared_.spool_dir + "/events/exported", bytes = std::move(bytes)] {
         return write_whole_file(path, bytes, 0600).has_value();

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <span>
 #include <utility>
 
 #include "base/bytes.h"
@@ -17,10 +16,6 @@ namespace postring::engine {
 namespace {
 
 constexpr uint64_t kFileMax = 64u << 20;
-
-uint32_t checksum_of(std::string_view bytes) {
-  return crc32c(std::as_bytes(std::span(bytes.data(), bytes.size())));
-}
 
 std::string_view text_of(const simdjson::dom::element& event, const char* name) {
   std::string_view text;
@@ -47,7 +42,7 @@ Result<void> Erasures::read() {
   std::string_view body = all.substr(0, all.size() - std::min<size_t>(4, all.size()));
   ByteReader tail(all.substr(body.size()));
   ByteReader reader(body);
-  bool good = tail.fixed<uint32_t>() == checksum_of(body) && tail.ok();
+  bool good = tail.fixed<uint32_t>() == crc32c(body) && tail.ok();
   while (good && !reader.done()) {
     Erasure erasure;
     erasure.id = reader.fixed<uint64_t>();
@@ -82,7 +77,7 @@ std::string Erasures::encode() const {
     writer.fixed<uint16_t>(static_cast<uint16_t>(erasure.address.size()));
     writer.raw(erasure.address);
   }
-  writer.fixed<uint32_t>(checksum_of(bytes));
+  writer.fixed<uint32_t>(crc32c(bytes));
   return bytes;
 }
 

@@ -2,7 +2,6 @@
 
 #include <charconv>
 #include <cstring>
-#include <span>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -21,10 +20,6 @@ constexpr SliceNumber kSlicesMax = 65'000;
 
 std::unexpected<Error> fail_with(const std::string& what, int error) {
   return fail(what + ": " + std::strerror(error));
-}
-
-uint32_t checksum_of(std::string_view bytes) {
-  return crc32c(std::as_bytes(std::span(bytes.data(), bytes.size())));
 }
 
 std::vector<SliceNumber> slices_in(const std::vector<std::string>& names) {
@@ -92,7 +87,7 @@ Result<void> SpoolLayout::read_identity(const std::string& dir) {
     writer.fixed<uint32_t>(kFormat);
     writer.fixed<uint64_t>(spool_id_);
     for (uint64_t secret : secrets_) writer.fixed<uint64_t>(secret);
-    writer.fixed<uint32_t>(checksum_of(bytes));
+    writer.fixed<uint32_t>(crc32c(bytes));
     auto written = write_whole_file(path, bytes, 0600);
     if (!written) return fail_with(path + " cannot be written", written.error());
     return {};
@@ -110,7 +105,7 @@ Result<void> SpoolLayout::read_identity(const std::string& dir) {
   for (uint64_t& secret : secrets_) secret = reader.fixed<uint64_t>();
   auto checksum = reader.fixed<uint32_t>();
   if (!reader.done() ||
-      checksum != checksum_of(std::string_view(*bytes).substr(0, bytes->size() - 4))) {
+      checksum != crc32c(std::string_view(*bytes).substr(0, bytes->size() - 4))) {
     return fail(path + " is damaged");
   }
   return {};

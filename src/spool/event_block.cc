@@ -18,14 +18,10 @@ constexpr int kCompressionLevel = 1;
 constexpr uint32_t kRawSizeMax = 64u << 20;
 constexpr size_t kHeadChecksumAt = 24;
 
-uint32_t checksum_of(std::string_view bytes) {
-  return crc32c(std::as_bytes(std::span(bytes.data(), bytes.size())));
-}
-
 // Of what a search goes by, so that it need not read the frame: all of the head but its checksums.
 uint32_t head_checksum_of(std::string_view head) {
-  uint32_t checksum = checksum_of(head.substr(4, kHeadChecksumAt - 4));
-  return crc32c(std::as_bytes(std::span(head.substr(kEventBlockHeaderSize))), checksum);
+  uint32_t checksum = crc32c(head.substr(4, kHeadChecksumAt - 4));
+  return crc32c(head.substr(kEventBlockHeaderSize), checksum);
 }
 
 }  // namespace
@@ -38,7 +34,7 @@ std::string encode_event_header(const EventHeader& header) {
   writer.fixed<uint64_t>(header.first);
   writer.fixed<int64_t>(header.created.us);
   writer.fixed<uint32_t>(0);
-  writer.fixed<uint32_t>(checksum_of(bytes));
+  writer.fixed<uint32_t>(crc32c(bytes));
   CHECK(bytes.size() == kEventHeaderSize);
   return bytes;
 }
@@ -52,7 +48,7 @@ std::optional<EventHeader> decode_event_header(std::string_view bytes) {
   header.first = reader.fixed<uint64_t>();
   header.created.us = reader.fixed<int64_t>();
   reader.fixed<uint32_t>();
-  if (reader.fixed<uint32_t>() != checksum_of(bytes.substr(0, kEventHeaderSize - 4))) {
+  if (reader.fixed<uint32_t>() != crc32c(bytes.substr(0, kEventHeaderSize - 4))) {
     return std::nullopt;
   }
   return header;
@@ -83,7 +79,7 @@ std::string encode_event_block(std::string_view raw, std::span<const uint32_t> k
   uint32_t head_checksum = head_checksum_of(head);
   std::memcpy(head.data() + kHeadChecksumAt, &head_checksum, sizeof(head_checksum));
   block.replace(0, head_bytes, head);
-  uint32_t checksum = checksum_of(std::string_view(block).substr(sizeof(uint32_t)));
+  uint32_t checksum = crc32c(std::string_view(block).substr(sizeof(uint32_t)));
   std::memcpy(block.data(), &checksum, sizeof(checksum));
   return block;
 }
@@ -123,7 +119,7 @@ std::optional<std::vector<uint32_t>> decode_event_keys(const EventBlockHeader& h
 
 bool is_event_block(const EventBlockHeader& header, std::string_view block) {
   return block.size() == header.bytes() &&
-         checksum_of(block.substr(4)) == header.checksum;
+         crc32c(block.substr(4)) == header.checksum;
 }
 
 std::optional<std::string> decode_event_block(const EventBlockHeader& header,

@@ -17,10 +17,6 @@ namespace {
 constexpr std::string_view kMagic = "postring keys..\n";
 constexpr uint32_t kVersion = 1;
 
-uint32_t checksum_of(std::string_view bytes) {
-  return crc32c(std::as_bytes(std::span(bytes.data(), bytes.size())));
-}
-
 uint32_t key_of(uint64_t pair) {
   return static_cast<uint32_t>(pair >> 32);
 }
@@ -33,7 +29,7 @@ std::string encode_header(const EventFile& file, uint64_t pages) {
   writer.fixed<uint64_t>(file.bytes);
   writer.fixed<uint64_t>(file.next);
   writer.fixed<uint32_t>(0);
-  writer.fixed<uint32_t>(checksum_of(bytes));
+  writer.fixed<uint32_t>(crc32c(bytes));
   CHECK(bytes.size() == kEventIndexHeaderSize);
   return bytes;
 }
@@ -136,7 +132,7 @@ std::string encode_event_index_page(std::span<const uint64_t> pairs) {
     writer.fixed<uint32_t>(key_of(pair));
     writer.fixed<uint32_t>(static_cast<uint32_t>(pair));
   }
-  uint32_t checksum = checksum_of(std::string_view(page).substr(sizeof(uint32_t)));
+  uint32_t checksum = crc32c(std::string_view(page).substr(sizeof(uint32_t)));
   std::memcpy(page.data(), &checksum, sizeof(checksum));
   return page;
 }
@@ -146,7 +142,7 @@ std::optional<std::vector<uint64_t>> decode_event_index_page(std::string_view pa
   auto checksum = reader.fixed<uint32_t>();
   auto count = reader.fixed<uint32_t>();
   bool good = reader.ok() && count > 0 && page.size() == (size_t{count} + 1) * sizeof(uint64_t) &&
-              checksum == checksum_of(page.substr(sizeof(checksum)));
+              checksum == crc32c(page.substr(sizeof(checksum)));
   if (!good) return std::nullopt;
   std::vector<uint64_t> pairs(count);
   for (uint64_t& pair : pairs) {
