@@ -104,9 +104,7 @@ std::vector<uint64_t> Control::erasures_to_watch() const {
 }
 
 void Control::watch_erasures(const std::vector<uint64_t>& watched, bool erasing) {
-  if (!erasing && !watched.empty()) {
-    erasures_->set_clean(watched, events_->end());
-  }
+  if (!erasing && !watched.empty()) erasures_->set_clean(watched, events_->end());
   erasures_->forget(events_->oldest());
 }
 

@@ -1,17 +1,11 @@
 // The event log on a disk that takes no more, and without descriptors. A limit of the file size
 // stands for the disk: the kernel answers both alike.
-#include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <optional>
-
 #include "base/random.h"
-#include "io/loop.h"
-#include "spool/event_log.h"
+#include "event_rig.h"
 #include "spool/event_reserve.h"
 
 namespace postring::spool {
@@ -19,23 +13,15 @@ namespace {
 
 constexpr rlim_t kSmall = 16'384;
 
-class EventLogFullTest : public testing::Test {
+class EventLogFullTest : public EventLogTest {
  protected:
   void SetUp() override {
     signal(SIGXFSZ, SIG_IGN);
-    char folder_name[] = "/tmp/postring-events-XXXXXX";
-    ASSERT_NE(mkdtemp(folder_name), nullptr);
-    folder = folder_name;
-    auto ring = Ring::create();
-    ASSERT_TRUE(ring) << ring.error().message;
-    loop = std::make_unique<Loop>(std::move(*ring), 1);
-    open();
+    EventLogTest::SetUp();
   }
   void TearDown() override {
     fill_disk(RLIM_INFINITY);
-    log.reset();
-    loop.reset();
-    std::filesystem::remove_all(folder);
+    EventLogTest::TearDown();
   }
 
   void fill_disk(rlim_t bytes) {
@@ -43,12 +29,6 @@ class EventLogFullTest : public testing::Test {
     ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
     limit.rlim_cur = bytes;
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-  }
-  void open() {
-    log.reset();
-    auto opened = EventLog::open(*loop, folder, {});
-    ASSERT_TRUE(opened) << opened.error().message;
-    log = std::move(*opened);
   }
   void set_aside(size_t files) {
     log->reserve(files * kEventReserveStep);
@@ -76,29 +56,19 @@ class EventLogFullTest : public testing::Test {
     log->sync_soon([this](bool ok) { answer = ok; });
     return answer;
   }
-  bool sync() {
-    ask();
-    while (!answer) loop->turn(Instant::never());
-    return *answer;
-  }
   void expect_all() {
     uint64_t from = 1;
     while (from < log->end()) {
-      std::optional<Result<EventPage, EventsGone>> page;
-      log->read(from, 1 << 20, [&](auto result) { page.emplace(std::move(result)); });
-      while (!page) loop->turn(Instant::never());
-      ASSERT_TRUE(*page);
-      ASSERT_EQ((*page)->problem, "");
-      ASSERT_EQ((*page)->first, from);
-      for (std::string_view entry : (*page)->entries) ASSERT_EQ(entry, entries.at(from++ - 1));
-      ASSERT_EQ((*page)->next, from);
+      auto page = read(from);
+      ASSERT_TRUE(page);
+      ASSERT_EQ(page->problem, "");
+      ASSERT_EQ(page->first, from);
+      for (std::string_view entry : page->entries) ASSERT_EQ(entry, entries.at(from++ - 1));
+      ASSERT_EQ(page->next, from);
     }
     EXPECT_EQ(from, entries.size() + 1);
   }
 
-  std::string folder;
-  std::unique_ptr<Loop> loop;
-  std::unique_ptr<EventLog> log;
   Random random{7};
   std::vector<std::string> entries;
   std::optional<bool> answer;
@@ -163,10 +133,10 @@ TEST_F(EventLogFullTest, GivesUpAtTheStop) {
 TEST_F(EventLogFullTest, WaitsForADescriptor) {
   rlimit limit{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
-  int next = dup(0);
-  close(next);
+  int lowest = dup(0);
+  close(lowest);
   rlimit none = limit;
-  none.rlim_cur = static_cast<rlim_t>(next);
+  none.rlim_cur = static_cast<rlim_t>(lowest);
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
   append();
   ask();
