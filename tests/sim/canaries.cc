@@ -48,13 +48,19 @@ std::span<const Planted> canaries() {
   return all;
 }
 
-bool plant(int64_t plant) {
+bool carries_product_bugs() {
 #ifdef POSTRING_CANARIES
-  the_one = plant > kProduct ? static_cast<Canary>(plant - kProduct) : Canary::none;
   return true;
 #else
-  return plant <= kProduct;
+  return false;
 #endif
+}
+
+bool plant([[maybe_unused]] int64_t plant) {
+#ifdef POSTRING_CANARIES
+  the_one = plant > kProduct ? static_cast<Canary>(plant - kProduct) : Canary::none;
+#endif
+  return plant <= kProduct || carries_product_bugs();
 }
 
 }  // namespace sim

@@ -25,6 +25,8 @@ struct Planted {
 
 std::span<const Planted> canaries();
 
+bool carries_product_bugs();
+
 // False: this program does not carry it.
 bool plant(int64_t plant);
 

@@ -84,24 +84,23 @@ int exit_code(const Result& result) {
   return result.kind == Verdict::Kind::correctness ? kCorrectness : 0;
 }
 
-Result result_aloud(const Run& run) {
-  Options options = options_of(run);
-  std::printf("seed %lu\n%s", run.seed, text_of(options).c_str());
+void print_options(const Run& run) {
+  std::printf("seed %lu\n%s", run.seed, text_of(options_of(run)).c_str());
   std::fflush(stdout);
-  return result_with(run, options,
-                     [](const std::string& line) { std::printf("%s\n", line.c_str()); });
 }
 
-Result result_of(const Run& run) { return result_with(run, options_of(run), nullptr); }
-
-std::optional<Result> result_apart(const Run& run) {
+std::optional<Result> result_of(const Run& run, Log log) {
+  Options options = options_of(run);
+  World::Say say;
+  if (log == Log::full) say = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
   int ends[2];
   if (pipe(ends) != 0) std::exit(2);
   std::fflush(stdout);
   pid_t child = fork();
   if (child == 0) {
     close(ends[0]);
-    _exit(write_result(ends[1], result_of(run)) ? 0 : 2);
+    bool written = write_result(ends[1], result_with(run, options, std::move(say)));
+    std::exit(written ? 0 : 2);  // what leaked is found here
   }
   close(ends[1]);
   Result result;

@@ -1,6 +1,6 @@
-// Run: one seed under its options, and what came of it, here or in a process of its own.
+// Run: one seed under its options, and what came of it.
 //
-//   auto result = result_apart({7, Mode::lite});   // none: the daemon ended itself
+//   auto result = result_of({7, Mode::lite});   // none: the daemon ended itself
 #pragma once
 
 #include <cstdint>
@@ -38,10 +38,12 @@ struct Result {
 constexpr int kCrash = 127, kLiveness = 128, kCorrectness = 129;
 int exit_code(const Result& result);
 
-// Says the options and everything that happens. Ends the program where a setting is unknown.
-Result result_aloud(const Run& run);
-Result result_of(const Run& run);
-// A check that fails in it ends only that run.
-std::optional<Result> result_apart(const Run& run);
+// Says seed and options. Ends the program where a setting is unknown, as the following does.
+void print_options(const Run& run);
+
+enum class Log : uint8_t { none, full };  // full: says everything that happens
+
+// In a process of its own: a check that fails in it ends only that run.
+std::optional<Result> result_of(const Run& run, Log log = Log::none);
 
 }  // namespace postring::sim
