@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/canary.h"
 #include "mail/address.h"
 #include "mail/utf8.h"
 
@@ -62,12 +63,13 @@ bool is_whole_url(std::string_view value) {
 // Quoted-printable to a plain buffer, from the start of a line.
 class QpOut {
  public:
-  explicit QpOut(char* out) : out_(out), line_(out) {}
+  explicit QpOut(char* out) : begin_(out), out_(out), line_(out) {}
 
   // A character that stands for itself.
   void plain(char c) {
     if (out_ - line_ >= kRoom) soft_break();
-    if (out_ == line_ && (c == '.' || c == '-')) return escaped(c);
+    bool planted = canary(Canary::dot_at_piece_edge) && out_ == begin_;
+    if (out_ == line_ && (c == '.' || c == '-') && !planted) return escaped(c);
     *out_++ = c;
   }
   void escaped(char c) {
@@ -105,6 +107,7 @@ class QpOut {
     hard_break();
   }
 
+  char* begin_;  // of the value
   char* out_;
   char* line_;
 };

@@ -40,6 +40,7 @@ struct Delivery {
 
 struct Person {
   std::string campaign;      // its name in the world
+  std::string name;          // what its message greets
   bool acknowledged = false;
   bool refused_for_ever = false;  // some host answers 5yz, always
   std::vector<Delivery> deliveries;

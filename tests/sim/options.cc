@@ -81,6 +81,7 @@ void for_each_option(Options& o,
   visit("smtp_no_ahead", o.smtp_no_ahead);
   visit("smtp_354_always", o.smtp_354_always);
   visit("smtp_messages", o.smtp_messages);
+  visit("dotted_values", o.dotted_values);
 }
 
 namespace {
@@ -175,6 +176,8 @@ void draw_third_faults(Options& o, Random& random) {
   if (random.chance(1, 4)) o.smtp_messages = random.between(1, 20);
 }
 
+void draw_fourth(Options& o, Random& random) { o.dotted_values = maybe(random, 500); }
+
 }  // namespace
 
 Options draw_options(uint64_t seed, Mode mode, int64_t dials) {
@@ -191,6 +194,8 @@ Options draw_options(uint64_t seed, Mode mode, int64_t dials) {
   if (dials >= 2) draw_second_faults(options, second);
   Random third(seed ^ 0x7468697264u);
   if (dials >= 3) draw_third_faults(options, third);
+  Random fourth(seed ^ 0x666f75727468u);
+  if (dials >= 4) draw_fourth(options, fourth);
   return options;
 }
 

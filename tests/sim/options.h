@@ -32,7 +32,7 @@ enum Plant : int64_t {
   kFlippedByte,  // a byte of what is sent is another one, now and then
 };
 
-constexpr int64_t kDials = 3;
+constexpr int64_t kDials = 4;
 
 struct Options {
   // The work.
@@ -53,6 +53,7 @@ struct Options {
   int64_t pause_s_max = 120;
   int64_t cancels = 0;  // 1: the last campaign is cancelled at some moment
   int64_t faults_for_s = 600;
+  int64_t dotted_values = 0;  // of recipients: a value begins with a dot
 
   int64_t plant = kNoPlant;
 

@@ -437,12 +437,22 @@ void SmtpSession::take_content(std::string content, bool dotted) {
   reply(text, text.starts_with("421"));
 }
 
+// In the text and in the HTML.
+bool SmtpSession::greets(const std::string& plain, const std::string& address) {
+  const Person* person = host_.ledger_.find(address);
+  if (person == nullptr) return true;
+  std::string greeting = "Dear " + person->name + ",";
+  return plain.find(greeting + "\r\n") != std::string::npos &&
+         plain.find("<p>" + greeting + "</p>") != std::string::npos;
+}
+
 std::string SmtpSession::judge_content() {
   const Options& o = host_.faults_.options;
   for (const std::string& address : recipients_) {
     std::string mark = "mark:" + address + ":end";
     std::string plain = unquoted(content_);
     if (plain.find(mark) == std::string::npos) broke("a content without its recipient " + address);
+    if (!greets(plain, address)) broke("a content without the name of " + address);
     if (plain.find("\r\n.a line that begins with a dot\r\n") == std::string::npos) {
       broke("a content without its dot for " + address);
     }

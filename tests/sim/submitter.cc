@@ -20,8 +20,15 @@ constexpr Duration kHeardWithin = Duration::minutes(1);
 
 Submitter::Submitter(Schedule& schedule, ApiClient& api, Ledger& ledger, Plan plan, uint64_t seed)
     : schedule_(schedule), api_(api), ledger_(ledger), plan_(std::move(plan)), random_(seed) {
-  for (const std::string& address : plan_.addresses) ledger_.add(address, plan_.name);
+  for (size_t i = 0; i < plan_.addresses.size(); ++i) {
+    ledger_.add(plan_.addresses[i], plan_.name).name = name_of(i);
+  }
   start_at_ = random_.below(plan_.addresses.size() + 1);
+}
+
+std::string Submitter::name_of(size_t recipient) const {
+  bool dotted = static_cast<int64_t>(recipient * 37 % 1'000) < plan_.dotted_values;
+  return (dotted ? ".Name " : "Name ") + std::to_string(recipient);
 }
 
 std::string Submitter::where() const {
@@ -56,8 +63,8 @@ void Submitter::submit(size_t from) {
   std::string body;
   for (size_t i = from; i < end; ++i) {
     const std::string& address = plan_.addresses[i];
-    body += R"({"address":")" + address + R"(","ref":")" + address + R"(","data":{"name":"Name )" +
-            std::to_string(i) + R"(","ref":")" + address + "\"}}\n";
+    body += R"({"address":")" + address + R"(","ref":")" + address + R"(","data":{"name":")" +
+            name_of(i) + R"(","ref":")" + address + "\"}}\n";
   }
   std::string key = plan_.name + "-batch-" + std::to_string(from);
   api_.call({"POST", "/v1/campaigns/" + id_ + "/recipients", body, "application/x-ndjson", key},

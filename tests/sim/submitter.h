@@ -19,6 +19,7 @@ class Submitter {
   struct Plan {
     std::string name;
     std::vector<std::string> addresses;
+    int64_t dotted_values = 0;  // of 1,000
     size_t batch = 100;
     int64_t pauses = 0;
     int64_t pause_ms_max = 120'000;
@@ -34,6 +35,8 @@ class Submitter {
   std::string where() const;
 
  private:
+  // The value of the field "name".
+  std::string name_of(size_t recipient) const;
   void create();
   void submit(size_t from);
   void command(const std::string& name, std::function<void(const ApiClient::Reply&)> done);

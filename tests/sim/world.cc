@@ -103,6 +103,7 @@ void World::make_clients() {
                                std::to_string(random_.below(static_cast<uint64_t>(o.domains))) +
                                ".example");
     }
+    plan.dotted_values = o.dotted_values;
     plan.batch = static_cast<size_t>(o.batch);
     plan.pauses = o.pauses;
     plan.pause_ms_max = o.pause_s_max * 1'000;
