@@ -3,9 +3,9 @@
     tally.py TESTLOG.json RESULTS_DIR EXIT_STATUS_OF_MESON
 
 GoogleTest programs are counted by the XML files they left in RESULTS_DIR, other tests by their lines
-`ok NAME` and `not ok NAME: WHY`, or as one where they print none. A test that failed as a whole although
-each of its cases passed (a crash, a leak, a time limit) counts as one failure. Exits 0 only when
-something ran, nothing failed, and meson says so too.
+`ok NAME` and `not ok NAME: WHY`, or as one where they print none. `not run NAME: WHY` is neither, and said
+again at the end. A test that failed as a whole although each of its cases passed (a crash, a leak, a time
+limit) counts as one failure. Exits 0 only when something ran, nothing failed, and meson says so too.
 """
 import json
 import os
@@ -15,6 +15,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 GOOD = {"OK", "EXPECTEDFAIL"}
+SKIPPED = "SKIP"
 TAIL_LINES = 80
 
 
@@ -41,6 +42,11 @@ def count_lines(text):
     return len(re.findall(r"^ok (?!\d+$)\S", text, re.MULTILINE)), failed
 
 
+def not_run(test):
+    """What a test says that this machine cannot run."""
+    return re.findall(r"^not run \S.*", test.get("stdout", ""), re.MULTILINE)
+
+
 def count_test(test, results):
     """(passed, failed) of one entry of meson's log."""
     counted = None
@@ -53,6 +59,8 @@ def count_test(test, results):
         counted = count_lines(test.get("stdout", ""))
     passed, failed = counted
     good = test["result"] in GOOD
+    if test["result"] == SKIPPED or (good and not_run(test)):
+        return passed, failed
     if good and passed == 0 and failed == 0:
         passed = 1
     if not good and failed == 0:
@@ -90,9 +98,12 @@ def main():
     if status != 0 and failed == 0:
         failed = 1
         print(f"meson test ended with status {status}")
-    if not tests:
-        failed = max(failed, 1)
+    if passed == failed == 0:
+        failed = 1
         print("no test ran")
+    for test in tests:
+        for line in not_run(test):
+            print(line)
     print(f"{passed} passed, {failed} failed")
     return 0 if failed == 0 else 1
 

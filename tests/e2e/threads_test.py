@@ -18,7 +18,7 @@ SKIPPED = 77
 def main():
     daemon, mxsim = os.environ.get("POSTRING_TSAN"), sys.argv[2]
     if not daemon:
-        print("skipped: POSTRING_TSAN names no daemon")
+        print("not run threads: POSTRING_TSAN names no daemon")
         return SKIPPED
     failed = False
     with tempfile.TemporaryDirectory(prefix="postring-tsan-") as folder:

@@ -22,7 +22,7 @@ def commit():
 def main():
     seed = commit()
     if seed is None:
-        print("not run: the commit's seed, for no commit is known here", flush=True)
+        print("not run commit_seed: no commit is known here", flush=True)
     else:
         print(f"seed of commit {seed}", flush=True)
     more = [] if seed is None else ["--seed", seed]

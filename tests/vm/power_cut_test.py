@@ -18,7 +18,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 import harness  # noqa: E402
 import vm  # noqa: E402
-from harness import Api, Campaign, Mxsim, CONTENT, case, check, equal, main, programs, \
+from harness import Api, Campaign, Mxsim, NotRun, CONTENT, case, check, equal, main, programs, \
     wait_until  # noqa: E402
 from load import Submitter  # noqa: E402
 
@@ -172,8 +172,7 @@ def to_json_campaign():
 def on(filesystem):
     why_not = vm.available()
     if why_not:
-        print(f"not run: {why_not}")
-        return
+        raise NotRun(why_not)
     lab, failed = Lab(filesystem), True
     try:
         cut_and_count(lab, filesystem)
