@@ -221,7 +221,7 @@ class Client {
   void on_greeting(const Reply& reply);
   void on_hello(State what, const Reply& reply);
   void on_rset(const Reply& reply);
-  void on_mail(Transaction& transaction, const Reply& reply);
+  void on_mail(Transaction& transaction, const Expected& heard, const Reply& reply);
   void on_rcpt(Transaction& transaction, const Expected& expected, const Reply& reply);
   void on_data(Transaction& transaction, const Expected& expected, const Reply& reply);
   void on_final(Transaction& transaction, const Reply& reply);

@@ -160,7 +160,7 @@ void Client::on_reply(const Reply& reply) {
     case State::rset:
       return on_rset(reply);
     case State::mail:
-      return on_mail(t, reply);
+      return on_mail(t, heard, reply);
     case State::rcpt:
       return on_rcpt(t, heard, reply);
     case State::data:
@@ -215,7 +215,7 @@ bool Client::our_way(const Transaction& t) const {
   return pipelining_ != Pipelining::off || t.chunked;
 }
 
-void Client::on_mail(Transaction& t, const Reply& reply) {
+void Client::on_mail(Transaction& t, const Expected& heard, const Reply& reply) {
   ++t.commands_answered;
   switch (class_of(reply)) {
     case ReplyClass::good:
@@ -227,8 +227,10 @@ void Client::on_mail(Transaction& t, const Reply& reply) {
     case ReplyClass::never: {
       if (t.behind_content) mark(Mark::behind_dot_refused);
       bool never = class_of(reply) == ReplyClass::never;
-      bool ours = never && (t.behind_content || (t.parameters && blames_the_parameters(reply)));
-      if (t.behind_content && never && blames_the_sequence(reply)) peer_.pipelining_failed = true;
+      bool too_early = never && heard.pipelined && blames_the_sequence(reply);
+      if (too_early) peer_.pipelining_failed = true;
+      bool ours = too_early || (never && t.behind_content) ||
+                  (never && t.parameters && blames_the_parameters(reply));
       if (t.unjudged > 0) judge_rest(t, verdict_of(reply), Stage::mail, keep(reply), ours);
       ++messages_judged_;
     }

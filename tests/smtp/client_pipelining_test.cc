@@ -113,6 +113,34 @@ TEST(ClientPipelining, ATransactionThatEndedWithoutADotIsReset) {
   EXPECT_EQ(s.said(), "{2}.\r\n");
 }
 
+TEST(ClientPipelining, AMailThatCameTooEarlyBehindAResetIsTriedPlainOnce) {
+  Session s;
+  s.open();
+  s.offer(1);
+  s.said();
+  s.hear("250 ok\r\n450 later\r\n554 no valid recipients\r\n");
+  s.results();
+  s.offer(2);
+  EXPECT_EQ(s.said(), "RSET\r\n" + kDataGroup);
+  s.hear("250 ok\r\n503 5.5.0 not ahead of my reply\r\n503 no MAIL\r\n503 no RCPT\r\n");
+  EXPECT_EQ(s.results(), Lines{"2/0 refused mail 503 plain done"});
+  EXPECT_TRUE(s.client.peer().pipelining_failed);
+}
+
+TEST(ClientPipelining, AMailThatIsRefusedForItselfBehindAResetIsRefused) {
+  Session s;
+  s.open();
+  s.offer(1);
+  s.said();
+  s.hear("250 ok\r\n450 later\r\n554 no valid recipients\r\n");
+  s.results();
+  s.offer(2);
+  s.said();
+  s.hear("250 ok\r\n550 5.7.1 not you\r\n503 no MAIL\r\n503 no RCPT\r\n");
+  EXPECT_EQ(s.results(), Lines{"2/0 refused mail 550 done"});
+  EXPECT_FALSE(s.client.peer().pipelining_failed);
+}
+
 TEST(ClientPipelining, ResetIsAwaitedWherePipeliningIsOff) {
   Session s(with(Pipelining::off));
   s.open();
