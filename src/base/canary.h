@@ -21,6 +21,7 @@ enum class Canary : uint8_t {
   deadline_forgotten,           // what was handed out before its deadline goes on
   one_connection_too_many,      // a lane's limit is one higher
   event_after_the_end,          // a recipient that has ended is said to have been deferred
+  bounced_for_nothing,          // a reply that says "later" ends its recipient
   dot_at_piece_edge,            // a value that begins with a dot is put at a line's start as it is
 };
 

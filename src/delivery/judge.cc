@@ -1,5 +1,7 @@
 #include "delivery/judge.h"
 
+#include "base/canary.h"
+
 namespace postring::delivery {
 
 namespace {
@@ -22,6 +24,7 @@ Judgement judge(const smtp::RecipientResult& result, const Reply& reply, bool pl
     case Verdict::accepted:
       return {Action::settle, Outcome::delivered, false};
     case Verdict::deferred:
+      if (canary(Canary::bounced_for_nothing)) return {Action::settle, Outcome::bounced, false};
       return {Action::settle, Outcome::deferred, false};
     case Verdict::refused:
       if (means_too_many_recipients(result, reply))

@@ -43,6 +43,7 @@ std::span<const Planted> canaries() {
       {"one_connection_too_many", of(Canary::one_connection_too_many),
        {"connections 2", "domains 1", "recipients 400"}},
       {"event_after_the_end", of(Canary::event_after_the_end), {}},
+      {"bounced_for_nothing", of(Canary::bounced_for_nothing), {"smtp_defer 50"}},
       {"dot_at_piece_edge", of(Canary::dot_at_piece_edge), {"dotted_values 500"}},
 #endif
   };

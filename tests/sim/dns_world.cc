@@ -27,6 +27,12 @@ const Domain* DnsWorld::find(const std::string& name) const {
   return found == by_name_.end() ? nullptr : &domains_[found->second];
 }
 
+bool DnsWorld::takes_no_mail(const std::string& address) const {
+  const Domain* domain = find(address.substr(address.find('@') + 1));
+  return domain == nullptr || domain->kind == DomainKind::null_mx ||
+         domain->kind == DomainKind::missing || domain->kind == DomainKind::loop;
+}
+
 // What the other name says: it has the MX, or leads back.
 std::string DnsWorld::answer_aliased(const std::string& name, const Domain& domain,
                                      uint16_t type) const {

@@ -39,6 +39,9 @@ class DnsWorld {
   const std::vector<Domain>& domains() const { return domains_; }
   const Domain* find(const std::string& name) const;
 
+  // Of an address's domain: it says so itself, does not exist, or leads nowhere.
+  bool takes_no_mail(const std::string& address) const;
+
   // The answer's bytes.
   std::string answer(const std::string& name, uint16_t type) const;
 

@@ -64,11 +64,24 @@ void Ledger::delivered(const std::string& address, std::shared_ptr<Instant> seen
   person->deliveries.push_back({schedule_.now(), std::move(seen)});
 }
 
-void Ledger::acknowledged(const std::string& address, Duration max_age) {
+void Ledger::refused_for_ever(const std::string& address) {
+  Person* person = find(address);
+  if (person == nullptr) return broke("no stranger: RCPT for " + address);
+  person->refused_for_ever = true;
+}
+
+void Ledger::submitted(const std::string& address, Duration max_age) {
+  Person* person = find(address);
+  person->submitted = schedule_.now();
+  person->max_age = max_age;
+}
+
+void Ledger::acknowledged(const std::string& address) {
   Person* person = find(address);
   person->acknowledged = true;
+  person->answered = schedule_.now();
   // The daemon read the clock at some moment before this.
-  person->deadline = wall_.highest(schedule_.now()) + max_age;
+  person->deadline = wall_.highest(schedule_.now()) + person->max_age;
 }
 
 void Ledger::stopped(const std::string& campaign) { stopped_.emplace(campaign, schedule_.now()); }
@@ -116,6 +129,26 @@ void Ledger::check_expiry(const std::string& address, const Person& person, Wall
         std::to_string((at - since).whole_seconds()) + " s late");
 }
 
+// The daemon read the clock between question and answer; its deadline has passed when the clock has
+// shown it once.
+bool Ledger::may_have_expired(const Person& person) const {
+  Instant now = schedule_.now();
+  WallTime earliest = wall_.lowest(person.submitted, std::min(now, person.answered));
+  return wall_.highest(now) + kSecond >= earliest + person.max_age;
+}
+
+void Ledger::check_cause(const std::string& address, const Person& person, const Told& event) {
+  if (event.type == "bounced" && !person.refused_for_ever && !takes_no_mail(address)) {
+    broke("cause: " + address + " bounced, and nobody has refused it for good");
+  }
+  if (event.type == "expired" && !may_have_expired(person)) {
+    broke("cause: " + address + " is said to have expired before its deadline");
+  }
+  if (event.type == "cancelled" && !cancelled_.contains(person.campaign)) {
+    broke("cause: " + address + " was cancelled, and nobody has asked for that");
+  }
+}
+
 void Ledger::told(const std::string& address, const Told& event) {
   Person* person = find(address);
   if (person == nullptr) return broke("told: an event about a stranger, " + address);
@@ -125,18 +158,24 @@ void Ledger::told(const std::string& address, const Told& event) {
   ++events_;
   note("told " + event.type, address);
   check_order(address, *person, event);
+  check_cause(address, *person, event);
   if (event.type == "expired") check_expiry(address, *person, event.logged);
   person->end = event.type;
   person->last_attempt = event.attempt;
-  if (event.type == "delivered" && person->deliveries.empty()) {
-    broke("told: " + address + " is told delivered and no host has it");
+  bool received = std::any_of(person->deliveries.begin(), person->deliveries.end(),
+                              [](const Delivery& one) { return *one.seen != Instant::never(); });
+  if (event.type == "delivered" && !received) {
+    broke("told: " + address + " is told delivered and " +
+          (person->deliveries.empty() ? "no host has it" : "no 250 was received"));
   }
 }
 
 void Ledger::process_ended(Instant since) { ends_.push_back({since, schedule_.now()}); }
 
 void Ledger::told_nameless(const Told& event) {
-  if (is_end(event.type)) nameless_.emplace(event.id, event.type);
+  if (!is_end(event.type)) return;
+  nameless_.emplace(event.id, event.type);
+  if (!bits_flipped_) broke("cause: nobody can read whose end " + event.id + " is");
 }
 
 size_t Ledger::unended() const {
@@ -154,8 +193,11 @@ void Ledger::check_ends() {
       broke("no loss: " + address + " was acknowledged and " +
             (person.end.empty() ? "nothing was told" : "the last that was told is " + person.end));
     }
-    if (person.end == "delivered" && person.deliveries.empty()) {
-      broke("told: " + address + " was told delivered and no host has it");
+    bool certain = std::any_of(person.deliveries.begin(), person.deliveries.end(),
+                               [this](const Delivery& one) { return !excused(one); });
+    if (certain && is_end(person.end) && person.end != "delivered") {
+      broke("told: " + address + " was delivered, the 250 was received, and it is told " +
+            person.end);
     }
   }
 }

@@ -9,6 +9,10 @@
 //   excuse          a second delivery follows a reply that was not seen, or an end of the process
 //   same bytes      every attempt for a recipient carries the same message
 //   told            every recipient's end is told by an event that agrees with the hosts
+//                   and who received a 250 and lived on tells that it was delivered
+//   cause           who bounced was refused for good by a host or belongs to a domain that takes no
+//                   mail; who expired could have; who was cancelled belongs to what was cancelled;
+//                   whose record cannot be read any more is one of those of which a bit was flipped
 //   once final      no recipient is told two different ends, and nothing follows the end
 //   order           a recipient's events are told in the order of its attempts
 //   stopped         no MAIL of a campaign goes out after the answer to pause or cancel
@@ -22,6 +26,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,13 +47,15 @@ struct Person {
   std::string campaign;      // its name in the world
   std::string name;          // what its message greets
   bool acknowledged = false;
-  bool refused_for_ever = false;  // some host answers 5yz, always
+  bool refused_for_ever = false;  // a host has said 5yz, as it always does to this one
   std::vector<Delivery> deliveries;
   uint64_t attempts = 0;   // contents that arrived whole
   uint64_t content = 0;    // their hash
   std::string end;         // the type of the last event
   uint64_t last_attempt = 0;                   // of the last event
   WallTime deadline;                           // no earlier than what the daemon has
+  Instant submitted = Instant::never(), answered = Instant::never();
+  Duration max_age;
   Instant last_mail{};                         // the last that went out to it
   std::map<std::string, std::string> events;  // their types by their ids
 };
@@ -78,11 +85,16 @@ class Ledger {
   void mail(const std::string& address, Instant sent);
   void content_arrived(const std::string& address, uint64_t hash);
   void delivered(const std::string& address, std::shared_ptr<Instant> seen);
+  // It gets 5yz from that host, at every attempt.
+  void refused_for_ever(const std::string& address);
   // From clients.
-  void acknowledged(const std::string& address, Duration max_age);
+  // Asked for the first time: from now on it may be known.
+  void submitted(const std::string& address, Duration max_age);
+  void acknowledged(const std::string& address);
   // The answer says that nothing of the campaign goes out any more; somebody asks to go on.
   void stopped(const std::string& campaign);
   void goes_on(const std::string& campaign);
+  void cancel_asked(const std::string& campaign) { cancelled_.insert(campaign); }
   // From readers.
   // The same event may be told again: then it says the same.
   void told(const std::string& address, const Told& event);
@@ -91,6 +103,10 @@ class Ledger {
   // An end of the process that may lose outcomes of the time before it, back to `since`.
   void process_ended(Instant since);
   void process_started() { starts_.push_back(schedule_.now()); }
+  // Of what the spool has durably.
+  void bit_flipped() { bits_flipped_ = true; }
+  // Whether the address's domain takes no mail, whenever one asks.
+  std::function<bool(const std::string& address)> takes_no_mail;
   void disk_full(bool full) { disk_since_ = full ? Instant::never() : schedule_.now(); }
   // How long what was decided may take to leave the machine.
   Duration grace = Duration::milliseconds(100);
@@ -112,6 +128,8 @@ class Ledger {
   bool excused(const Delivery& delivery) const;
   void check_order(const std::string& address, const Person& person, const Told& event);
   void check_expiry(const std::string& address, const Person& person, WallTime logged);
+  void check_cause(const std::string& address, const Person& person, const Told& event);
+  bool may_have_expired(const Person& person) const;
   void note(std::string_view what, const std::string& address);
 
   Schedule& schedule_;
@@ -123,6 +141,8 @@ class Ledger {
   Instant disk_since_{};  // has had room
   std::map<std::string, std::string> nameless_;  // types of ends by their event's id
   std::map<std::string, Instant> stopped_;  // campaigns
+  std::set<std::string> cancelled_;         // campaigns
+  bool bits_flipped_ = false;
   uint64_t deliveries_ = 0, duplicates_ = 0, events_ = 0;
 };
 

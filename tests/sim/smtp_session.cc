@@ -296,6 +296,7 @@ void SmtpSession::rcpt(std::string_view rest) {
   host_.ledger_.mail(address, mail_sent_);
   if (host_.of_people(address, "unknown", o.smtp_unknown)) {
     count(HostFault::unknown);
+    host_.ledger_.refused_for_ever(address);
     return reply("550 5.1.1 no such user here\r\n");
   }
   bool grey = host_.faults_.on && host_.of_people(address, "grey", o.smtp_greylist);
@@ -458,6 +459,7 @@ std::string SmtpSession::judge_content() {
     }
     if (host_.of_people(address, "content", o.smtp_refuse_content)) {
       count(HostFault::unwanted);
+      host_.ledger_.refused_for_ever(address);
       return "554 5.7.1 not wanted here\r\n";
     }
   }

@@ -66,6 +66,7 @@ void Submitter::submit(size_t from) {
     body += R"({"address":")" + address + R"(","ref":")" + address + R"(","data":{"name":")" +
             name_of(i) + R"(","ref":")" + address + "\"}}\n";
   }
+  for (size_t i = from; i < end; ++i) ledger_.submitted(plan_.addresses[i], plan_.max_age);
   std::string key = plan_.name + "-batch-" + std::to_string(from);
   api_.call({"POST", "/v1/campaigns/" + id_ + "/recipients", body, "application/x-ndjson", key},
             [this, from, end](const ApiClient::Reply& reply) {
@@ -78,7 +79,7 @@ void Submitter::submit(size_t from) {
                               " was answered " + reply.body);
               }
               for (size_t i = from; i < end; ++i) {
-                ledger_.acknowledged(plan_.addresses[i], plan_.max_age);
+                ledger_.acknowledged(plan_.addresses[i]);
                 ++acknowledged_;
               }
               submit(end);
@@ -130,6 +131,7 @@ void Submitter::resume() {
 
 void Submitter::cancel() {
   if (complete_) return;
+  ledger_.cancel_asked(plan_.name);
   command("cancel", [this](const ApiClient::Reply& reply) {
     if (reply.status < 300) ledger_.stopped(plan_.name);
   });

@@ -27,6 +27,7 @@ World::World(uint64_t seed, const Options& options, Say say)
       say_(std::move(say)) {
   set_machine(&machine_);
   ledger_.on_note = [this](const std::string& line) { this->say(line); };
+  ledger_.takes_no_mail = [this](const std::string& who) { return dns_.takes_no_mail(who); };
   machine_.sync_failures_left = options.sync_failures;
   machine_.on_connect = [this](const IpAddress& ip) { check_connections(ip); };
   ledger_.grace = Duration::milliseconds(100) +
@@ -219,6 +220,7 @@ void World::flip_bit(Random& random) {
   uint64_t at = random.below(inode->content_bytes());
   inode->flip(at, static_cast<uint8_t>(1u << random.below(8)));
   faults_.count(Fault::bit_flipped);
+  ledger_.bit_flipped();
   flipped_.push_back(path);
   say("world: a bit of " + path + ", byte " + std::to_string(at) + ", is flipped");
 }
