@@ -215,7 +215,7 @@ StartResult read_segment_start(const std::string& path) {
     result.words = fmt::format("cannot open {}: {}", path, std::strerror(file.error()));
     return result;
   }
-  char bytes[512];
+  char bytes[kSegmentHeaderSize + kSegmentStartBytes];
   auto size = file_size(*file);
   auto got = read_at(*file, std::as_writable_bytes(std::span(bytes)), 0);
   close_descriptor(*file);
@@ -232,6 +232,7 @@ StartResult read_segment_start(const std::string& path) {
   result.start.file_size = size ? *size : 0;
   RecordView view;
   text.remove_prefix(kSegmentHeaderSize);
+  result.start.has_bytes = !all_zero(text);
   if (check_record(text, header->seed(), kSegmentHeaderSize, view) == RecordCheck::good &&
       view.type == RecordType::follow) {
     result.start.follow = decode_follow(view.payload);

@@ -44,11 +44,15 @@ uint32_t decode_skip(std::string_view payload);
 std::string encode_seal(uint64_t records);
 std::optional<uint64_t> decode_seal(std::string_view payload);
 
+// Two sectors are behind the header as soon as a second sync may say that the first was one.
+constexpr size_t kSegmentStartBytes = 4'096 - kSegmentHeaderSize;
+
 // What a segment's first bytes say.
 struct SegmentStart {
   SegmentHeader header;
   uint64_t file_size = 0;
   std::optional<Follow> follow;  // nothing: it has no records (or a damaged first one)
+  bool has_bytes = false;        // other than zeros, within kSegmentStartBytes behind the header
 };
 enum class StartProblem : uint8_t { none, unreadable, refused, damaged };
 struct StartResult {

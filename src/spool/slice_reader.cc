@@ -102,6 +102,14 @@ void note_header(SliceListing& listing, const std::string& path, const StartResu
   listing.damage.push_back({path, 0, kSegmentHeaderSize, start.words});
 }
 
+// Whether a segment without a first record was in use: one that was never, a spare, is zero behind
+// its header, and what a crash leaves of a first write never says that it was durable.
+Result<bool> was_used(const ListedSegment& listed) {
+  if (listed.start.follow) return true;
+  if (!listed.start.has_bytes) return false;
+  return acknowledged_behind(listed.path, kSegmentHeaderSize);
+}
+
 // A file whose header is not there and that holds nothing else either: a crash left it.
 bool holds_nothing(const std::string& path) {
   auto bytes = read_whole_file(path, kSegmentHeaderSize);
@@ -147,7 +155,11 @@ Result<SliceListing> list_slice(const std::string& folder) {
     all.push_back({*sequence, path, start.start});
   }
   size_t used = all.size();
-  while (used > 0 && !all[used - 1].start.follow) --used;
+  for (; used > 0; --used) {
+    auto in_use = was_used(all[used - 1]);
+    if (!in_use) return std::unexpected(in_use.error());
+    if (*in_use) break;
+  }
   listing.segments.assign(all.begin(), all.begin() + static_cast<ptrdiff_t>(used));
   listing.spares.assign(all.begin() + static_cast<ptrdiff_t>(used), all.end());
   return listing;

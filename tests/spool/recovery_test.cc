@@ -194,6 +194,25 @@ TEST(Recovery, ADamagedHeaderIsSaid) {
   EXPECT_EQ(rig.log().recovery().damage[0].what, path_of(rig, 2) + " has a damaged header");
 }
 
+TEST(Recovery, AFirstRecordThatIsDamagedLeavesNoSpareWhereOthersWereAcknowledged) {
+  TempFolder folder;
+  LogRig rig(folder.path() + "/slice");
+  ASSERT_EQ(rig.open(), "");
+  for (const char* words : {"first", "second"}) {
+    rig.append(words);
+    ASSERT_TRUE(rig.sync());
+  }
+  EXPECT_TRUE(rig.close());
+  std::string bytes = read_file(path_of(rig, 1));
+  bytes[kSegmentHeaderSize + 1] ^= 1;
+  write_file(path_of(rig, 1), bytes);
+  ASSERT_EQ(rig.open(), "");
+  ASSERT_EQ(rig.log().recovery().damage.size(), 1u);
+  EXPECT_EQ(rig.log().recovery().damage[0].offset, kSegmentHeaderSize);
+  ASSERT_EQ(rig.found.size(), 2u);
+  EXPECT_EQ(rig.append("third").segment, 2u);
+}
+
 TEST(Recovery, ANewerFormatIsRefusedByName) {
   TempFolder folder;
   LogRig rig(folder.path() + "/slice");
