@@ -246,22 +246,35 @@ void QuotedPrintable::text(std::string_view literal) {
     bool last = i + 1 == literal.size();
     if (c == '\r' || c == '\n') {
       if (c == '\r' && !last && literal[i + 1] == '\n') ++i;
+      escape_blank_at_end();
       out_ += "\r\n";
       column_ = 0;
       continue;
     }
-    bool blank_at_end =
-        (c == ' ' || c == '\t') && !last && (literal[i + 1] == '\r' || literal[i + 1] == '\n');
     // Judged as if a soft break came first, since put() may write one.
     bool starts_line = (column_ == 0 || column_ >= kQpLineMax - 1) && (c == '.' || c == '-');
-    if (is(c, kQpPlain) && !blank_at_end && !starts_line) {
+    if (is(c, kQpPlain) && !starts_line) {
       put({&c, 1});
     } else {
-      auto byte = static_cast<uint8_t>(c);
-      const char escaped[] = {'=', kHex[byte >> 4], kHex[byte & 15]};
-      put({escaped, 3});
+      put_escaped(c);
     }
   }
+}
+
+void QuotedPrintable::put_escaped(char c) {
+  auto byte = static_cast<uint8_t>(c);
+  const char escaped[] = {'=', kHex[byte >> 4], kHex[byte & 15]};
+  put({escaped, 3});
+}
+
+// It would be lost on the way (RFC 2045 section 6.7, rule 3). The line's end may come with a later
+// literal than the blank.
+void QuotedPrintable::escape_blank_at_end() {
+  if (column_ == 0 || (out_.back() != ' ' && out_.back() != '\t')) return;
+  char blank = out_.back();
+  out_.pop_back();
+  --column_;
+  put_escaped(blank);
 }
 
 void QuotedPrintable::slot() {

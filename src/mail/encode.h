@@ -41,7 +41,7 @@ char* put_value(Encoding encoding, std::string_view value, char* out);
 // Quoted-printable of literals, with fields between them. Line ends of any kind become CRLF.
 class QuotedPrintable {
  public:
-  // Writes to the end of `out`, which must outlive this.
+  // Writes to the end of `out`, which must outlive this and keep the line at hand.
   explicit QuotedPrintable(std::string& out) : out_(out) {}
 
   void text(std::string_view literal);
@@ -52,6 +52,8 @@ class QuotedPrintable {
 
  private:
   void put(std::string_view encoded);
+  void put_escaped(char c);
+  void escape_blank_at_end();
 
   std::string& out_;
   size_t column_ = 0;

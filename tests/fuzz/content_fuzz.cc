@@ -1,14 +1,16 @@
-// Content: what compiles renders to lines that may leave this machine; the pieces for DATA are the
-// pieces for BDAT with dots doubled; every attempt gives the same bytes; a damaged content never
-// loads as good.
+// Content: what compiles renders to lines that may leave this machine, and says what its source
+// says with the value put in (merged.h); the pieces for DATA are the pieces for BDAT with dots
+// doubled; every attempt gives the same bytes; a damaged content never loads as good.
 
 #include <string>
 
 #include "mail/content.h"
 #include "mail/content_source.h"
+#include "mail/encode.h"
 #include "mail/lines.h"
 #include "mail/render.h"
 #include "mail/values.h"
+#include "merged.h"
 #include "require.h"
 
 namespace {
@@ -32,8 +34,8 @@ std::string joined(const Rendered& rendered) {
   return all;
 }
 
-void check_rendering(const Content& content, std::string_view values) {
-  VerpKey key(1, 2);
+std::string check_rendering(const Content& content, std::string_view values) {
+  static const VerpKey key(1, 2);
   RenderInput input;
   input.recipient = 0x0001'0000'0000'0007;
   input.campaign = 3;
@@ -55,6 +57,27 @@ void check_rendering(const Content& content, std::string_view values) {
   std::string_view sender = render_return_path(content, input, scratch);
   REQUIRE(sender.find_first_of(std::string_view("\r\n\0<>", 5)) == std::string_view::npos ||
           sender.find('"') != std::string_view::npos);
+  return plain;
+}
+
+void check_merged(const ContentSource& source, const Values& values, std::string_view whole) {
+  if (!source.text.empty()) {
+    REQUIRE(says(part_of(whole, "text/plain"), filled(source.text, values, Place::text)));
+  }
+  if (!source.html.empty()) {
+    REQUIRE(says(part_of(whole, "text/html"), filled(source.html, values, Place::html)));
+  }
+  std::string_view header = whole.substr(0, whole.find("\r\n\r\n") + 2);
+  std::string subject = as_header(text_of(filled(source.subject, values, Place::header)));
+  REQUIRE(decode_header_text(header_value(header, "Subject").value_or("")) == subject);
+}
+
+Values own_values() {
+  Values values = {{"address", "someone@d1.example"}, {"recipient_id", "0001000000000007"}};
+  std::array<char, kVerpTokenMax> token;
+  size_t size = verp_encode(VerpKey(1, 2), {3, 0x0001'0000'0000'0007}, token);
+  values["verp"].assign(token.data(), size);
+  return values;
 }
 
 }  // namespace
@@ -87,7 +110,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string name = take(rest), value(rest);
   if (!name.empty()) builder.add(name, value);
   std::string values;
-  if (!builder.finish(values)) values.clear();
-  check_rendering(*content, values);
+  bool good = builder.finish(values).has_value();
+  if (!good) values.clear();
+  std::string whole = check_rendering(*content, values);
+  if (!source.raw.empty()) {
+    // Without fields it leaves as it came.
+    REQUIRE(!content->same_for_all() || whole.ends_with(normalise_lines(source.raw)));
+    return 0;
+  }
+  Values said = own_values();
+  if (good) said.emplace(name, value);
+  check_merged(source, said, whole);
   return 0;
 }

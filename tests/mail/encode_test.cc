@@ -40,6 +40,17 @@ TEST(encode, quoted_printable_values_are_lines_of_their_own) {
             std::string(73, 'x') + "=\r\n=C3=\r\n");
 }
 
+TEST(encode, a_blank_before_a_line_end_is_escaped_wherever_that_comes_from) {
+  std::string out;
+  QuotedPrintable qp(out);
+  qp.text("a \nb\t");
+  qp.text("\n" + std::string(74, 'x') + " ");
+  qp.text("\r\n ");
+  qp.slot();
+  qp.text("\n");
+  EXPECT_EQ(out, "a=20\r\nb=09\r\n" + std::string(74, 'x') + "=\r\n=20\r\n =\r\n\r\n");
+}
+
 TEST(encode, urls) {
   EXPECT_EQ(value(Encoding::uri, "a b/\xc3\xbc?"), "a%20b%2F%C3%BC%3F");
   EXPECT_EQ(value(Encoding::uri_start, "HTTPS://x.y/?a=b c"), "HTTPS://x.y/?a=b%20c");
