@@ -68,6 +68,8 @@ void Lane::work() {
   wake_idle();
   open_connections();
   make_room();
+  // Nothing else may happen here before a peer that says nothing has used up its time.
+  if (ready_.size() + ready_.plain_size() > 0) wake_at(sweep_at_);
 }
 
 void Lane::retry_now() {

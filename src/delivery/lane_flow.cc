@@ -155,7 +155,6 @@ void Lane::sweep() {
       line_up(message);
     }
   }
-  if (ready_.size() + ready_.plain_size() > 0) wake_at(sweep_at_);
 }
 
 void Lane::give_back_ready() {

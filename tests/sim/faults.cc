@@ -47,7 +47,7 @@ constexpr std::array<const char*, kFaults> kFaultNames = {
 constexpr std::array<const char*, kHostFaults> kHostFaultNames = {
     "reset",    "close",   "421",      "too many connections", "greylisted",
     "deferred", "unknown", "unwanted", "tarpit",               "multiline",
-    "malformed", "cut",    "not known", "not ahead",
+    "malformed", "cut",    "not known", "not ahead",          "silent",
 };
 constexpr std::array<const char*, kSteps> kStepNames = {
     "greeting", "EHLO", "MAIL", "RCPT", "DATA", "content", "dot", "RSET", "QUIT",

@@ -80,6 +80,7 @@ enum class HostFault : uint8_t {
   cut,
   not_known,  // a command it had offered
   not_ahead,  // though it had offered that
+  silent,     // says nothing any more, and keeps the connection
   count_
 };
 constexpr size_t kHostFaults = static_cast<size_t>(HostFault::count_);

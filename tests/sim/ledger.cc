@@ -9,6 +9,7 @@ constexpr Duration kSecond = Duration::seconds(1);  // deadlines are whole secon
 constexpr Duration kExpiresWithin = Duration::seconds(60);
 // All of a transaction's timeouts.
 constexpr Duration kTransactionMax = Duration::minutes(20);
+constexpr Duration kMailTimeout = Duration::minutes(5);
 
 bool is_end(const std::string& type) {
   return type == "delivered" || type == "bounced" || type == "expired" || type == "cancelled";
@@ -124,6 +125,9 @@ void Ledger::check_expiry(const std::string& address, const Person& person, Wall
     if (start <= at) since = std::max(since, start);
   }
   bool under_way = person.last_mail != Instant{} && person.last_mail + kTransactionMax >= deadline;
+  for (Instant sent : unanswered_) {
+    under_way = under_way || (sent <= at && at <= sent + kMailTimeout + grace);
+  }
   if (under_way || at <= since + kExpiresWithin + kSecond + grace) return;
   broke("expiry: " + address + " is said to have expired " +
         std::to_string((at - since).whole_seconds()) + " s late");

@@ -83,6 +83,8 @@ class Ledger {
   // From hosts.
   // A MAIL that was sent at this moment is for the address.
   void mail(const std::string& address, Instant sent);
+  // So was one that gets no answer, before the host heard for whom.
+  void mail_unanswered(Instant sent) { unanswered_.push_back(sent); }
   void content_arrived(const std::string& address, uint64_t hash);
   void delivered(const std::string& address, std::shared_ptr<Instant> seen);
   // It gets 5yz from that host, at every attempt.
@@ -138,6 +140,7 @@ class Ledger {
   std::map<std::string, Person> people_;
   std::vector<End> ends_;
   std::vector<Instant> starts_;
+  std::vector<Instant> unanswered_;
   Instant disk_since_{};  // has had room
   std::map<std::string, std::string> nameless_;  // types of ends by their event's id
   std::map<std::string, Instant> stopped_;  // campaigns

@@ -73,6 +73,8 @@ void Machine::end_process(bool power_cut) {
   old_disks.push_back(std::exchange(disk, std::move(frozen)));
   disk->set_capacity(static_cast<uint64_t>(faults.options.disk_bytes));
   end_in_operations = 0;
+  end_in_busy = 0;
+  ends = false;
   sync_failed_at = Instant::never();
   for (Descriptor& one : descriptors) {
     if (auto* socket = std::get_if<OpenSocket>(&one)) {

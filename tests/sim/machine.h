@@ -40,6 +40,9 @@ struct OpenSocket {
 using Descriptor =
     std::variant<std::monostate, OpenFile, OpenSocket, std::shared_ptr<Listener>>;
 
+// What a ring does under load: a completion that nobody has heard of yet, a write under way.
+enum class Busy : uint8_t { completion, write };
+
 struct Machine {
   Machine(Schedule& schedule_, const Wall& wall_, Faults& faults_, Net& net_, DnsWorld& dns_,
           uint64_t seed)
@@ -76,6 +79,10 @@ struct Machine {
 
   // Called by every file operation that changes something.
   void file_operation();
+  // Called by the ring for what it does while there is something to do.
+  void did(Busy what) {
+    if (what == end_of && end_in_busy > 0) --end_in_busy, ends = end_in_busy == 0;
+  }
   // The process ends: what the disk then holds, and nothing of it stays open.
   void end_process(bool power_cut);
   // Puts the disk aside as it is now; end_process() then takes that one.
@@ -95,6 +102,10 @@ struct Machine {
   uint64_t end_in_operations = 0;
   bool end_with_power = false;
   std::unique_ptr<Disk> frozen;
+  // How many of these until it ends right behind one; 0: it does not.
+  Busy end_of = Busy::completion;
+  uint64_t end_in_busy = 0;
+  bool ends = false;
 
   std::vector<SimRing*> rings;  // of the process that runs, in the order of making
   std::vector<std::unique_ptr<Disk>> old_disks;  // maps of ended processes point into them

@@ -29,6 +29,9 @@ void for_each_option(Options& o,
   visit("crashes", o.crashes);
   visit("crash_power", o.crash_power);
   visit("crash_in_file", o.crash_in_file);
+  visit("busy_crashes", o.busy_crashes);
+  visit("crash_in_start", o.crash_in_start);
+  visit("restart_ms_max", o.restart_ms_max);
   visit("stops", o.stops);
   visit("turn_us_max", o.turn_us_max);
   visit("stall", o.stall);
@@ -74,6 +77,7 @@ void for_each_option(Options& o,
   visit("smtp_no_chunking", o.smtp_no_chunking);
   visit("smtp_connections", o.smtp_connections);
   visit("smtp_malformed", o.smtp_malformed);
+  visit("smtp_silent", o.smtp_silent);
   visit("smtp_cut", o.smtp_cut);
   visit("smtp_drop_content", o.smtp_drop_content);
   visit("smtp_no_ehlo", o.smtp_no_ehlo);
@@ -178,6 +182,16 @@ void draw_third_faults(Options& o, Random& random) {
 
 void draw_fourth(Options& o, Random& random) { o.dotted_values = maybe(random, 500); }
 
+// Those of crashes, for lite runs too.
+void draw_fifth_crashes(Options& o, Random& random) {
+  if (o.crashes == 0 && random.chance(1, 2)) return;
+  o.busy_crashes = random.between(1, 8);
+  o.crash_in_start = maybe(random, 700);
+  if (random.chance(1, 2)) o.restart_ms_max = random.between(20, 2'000);
+}
+
+void draw_fifth(Options& o, Random& random) { o.smtp_silent = maybe(random, 20); }
+
 }  // namespace
 
 Options draw_options(uint64_t seed, Mode mode, int64_t dials) {
@@ -188,6 +202,8 @@ Options draw_options(uint64_t seed, Mode mode, int64_t dials) {
   options.crashes = random.chance(4, 5) ? random.between(1, 6) : 0;
   options.crash_power = random.between(0, 1'000);
   options.crash_in_file = random.between(0, 500);
+  Random fifth(seed ^ 0x6669667468u);
+  if (dials >= 5) draw_fifth_crashes(options, fifth);
   if (mode != Mode::swarm) return options;
   draw_faults(options, random);
   Random second(seed ^ 0x7365636f6e64u);
@@ -196,6 +212,7 @@ Options draw_options(uint64_t seed, Mode mode, int64_t dials) {
   if (dials >= 3) draw_third_faults(options, third);
   Random fourth(seed ^ 0x666f75727468u);
   if (dials >= 4) draw_fourth(options, fourth);
+  if (dials >= 5) draw_fifth(options, fifth);
   return options;
 }
 

@@ -20,7 +20,7 @@ namespace postring::sim {
 
 enum class Mode : uint8_t {
   swarm,  // some faults are off altogether, the others of any strength
-  lite,   // the world is kind; the process may crash
+  lite,   // the world is kind; the process may crash, at any moment that dials of crashes know
   quiet   // no faults: what is measured and what scenarios start from
 };
 
@@ -32,7 +32,7 @@ enum Plant : int64_t {
   kFlippedByte,  // a byte of what is sent is another one, now and then
 };
 
-constexpr int64_t kDials = 4;
+constexpr int64_t kDials = 5;
 
 struct Options {
   // The work.
@@ -61,6 +61,9 @@ struct Options {
   int64_t crashes = 0;
   int64_t crash_power = 500;     // of these, how many lose what was not synced
   int64_t crash_in_file = 300;   // at a file operation, not between two events
+  int64_t busy_crashes = 0;      // after some of what the ring and the disk do under load
+  int64_t crash_in_start = 0;    // of starts after a crash
+  int64_t restart_ms_max = 30'000;
   int64_t stops = 0;             // orderly restarts
   int64_t turn_us_max = 50;
   int64_t stall = 0;             // of 100,000 turns
@@ -115,6 +118,7 @@ struct Options {
   int64_t smtp_connections = 0;       // a host's limit; 0: none
   int64_t smtp_messages = 0;          // a host's limit on a connection, then 421; 0: none
   int64_t smtp_malformed = 0;         // of replies: none of SMTP
+  int64_t smtp_silent = 0;            // of what is answered: nothing is said any more
   int64_t smtp_cut = 0;               // of replies: closed in the middle of it
   int64_t smtp_drop_content = 0;      // of contents: lost before their end
   int64_t smtp_no_ehlo = 0;           // of hosts: HELO only

@@ -45,6 +45,7 @@ void SimRing::end(const OperationPtr& operation, int32_t result) {
   if (operation->ended || abandoned_) return;
   operation->ended = true;
   if (operation->let_go) std::exchange(operation->let_go, nullptr)();
+  machine_.did(Busy::completion);
   post([this, completion = operation->completion, result] {
     operations_.erase(completion);
     completion->finish(result);
@@ -229,6 +230,7 @@ void SimRing::begin_write(const OperationPtr& operation, int file,
   };
   std::erase_if(writes_, [](const OperationPtr& one) { return one->ended; });
   writes_.push_back(operation);
+  machine_.did(Busy::write);
   bool whole = part.size() == bytes.size();
   end_after(machine_.up_to(o.io_us_max), operation,
             [this, operation, part, whole, done = std::move(done)] {

@@ -55,8 +55,6 @@ std::string unquoted(std::string_view content) {
 
 }  // namespace
 
-SmtpSession::~SmtpSession() = default;
-
 void SmtpSession::broke(const std::string& what) {
   host_.ledger_.broke("protocol: " + host_.name_ + ": " + what);
 }
@@ -69,7 +67,7 @@ void SmtpSession::trace(std::string_view line) const {
 void SmtpSession::on_open(Stream& stream) {
   stream_ = stream.shared_from_this();
   const Options& o = host_.faults_.options;
-  if (lose(o.smtp_drop_early / 2)) return;
+  if (lose(o.smtp_drop_early / 2) || goes_silent()) return;
   if (o.smtp_connections > 0 && host_.connections_ > static_cast<size_t>(o.smtp_connections)) {
     count(HostFault::too_many);
     return reply("421 4.7.0 too many connections\r\n", true);
@@ -109,6 +107,22 @@ bool SmtpSession::lose(int64_t chance) {
   count(reset ? HostFault::reset : HostFault::close);
   close_now(reset);
   return true;
+}
+
+// From now on nothing is answered, and what comes is as if unread.
+bool SmtpSession::goes_silent() {
+  if (!met(host_.faults_.options.smtp_silent)) return false;
+  count(HostFault::silent);
+  trace("(silence)");
+  state_ = State::silent;
+  return true;
+}
+
+// Whom the client had named is under way until it gives up.
+void SmtpSession::ignore(std::string_view line) {
+  std::string address, parameters;
+  if (!line.starts_with("RCPT TO:") || !split_path(line.substr(8), address, parameters)) return;
+  if (host_.ledger_.find(address) != nullptr) host_.ledger_.mail(address, mail_sent_);
 }
 
 void SmtpSession::multiline(std::string& text) {
@@ -177,14 +191,15 @@ void SmtpSession::read_more() {
       continue;
     }
     size_t end = inbox_.find("\r\n");
-    if (end == std::string::npos) {
-      if (inbox_.size() > kCommandMax) broke("a command without an end");
-      return;
+    if (end == std::string::npos && state_ != State::silent && inbox_.size() > kCommandMax) {
+      broke("a command without an end");
     }
+    if (end == std::string::npos) return;
     std::string line = inbox_.substr(0, end);
     Instant sent = sent_at_begin();
     if (line.starts_with("MAIL ")) mail_sent_ = sent;
     inbox_.erase(0, end + 2);
+    if (state_ == State::silent) { ignore(line); continue; }
     ahead_ = std::exchange(said_ahead_, !inbox_.empty());
     if (line.size() + 2 > kCommandMax) broke("a command of " + std::to_string(line.size()));
     if (line.find_first_of("\r\n") != std::string::npos) broke("a bare CR or LF in a command");
@@ -203,6 +218,12 @@ void SmtpSession::command(std::string_view line) {
   if (!host_.pipelining_ && !inbox_.empty() && !chunk) broke("ahead of the reply: " + inbox_);
   const Options& o = host_.faults_.options;
   if (lose(state_ == State::fresh ? o.smtp_drop_early / 2 : o.smtp_drop)) return;
+  if (goes_silent()) {
+    if (step_ == Step::mail && !inbox_.starts_with("RCPT ")) {
+      host_.ledger_.mail_unanswered(mail_sent_);
+    }
+    return ignore(line);
+  }
   // Content follows a chunk's command: that is read first.
   if (!chunk && drawn(o.smtp_421)) {
     count(HostFault::closing_421);
@@ -379,10 +400,11 @@ bool SmtpSession::read_data() {
   return true;
 }
 
-// The connection goes while a content comes.
+// The connection goes while a content comes, or nobody reads it any more.
 void SmtpSession::lose_content() {
-  if (!met(host_.faults_.options.smtp_drop_content)) return;
-  step_ = Step::content;
+  Step before = std::exchange(step_, Step::content);
+  if (goes_silent()) return;
+  if (!met(host_.faults_.options.smtp_drop_content)) return void(step_ = before);
   bool reset = host_.random_.chance(1, 2);
   count(reset ? HostFault::reset : HostFault::close);
   close_now(reset);
@@ -434,6 +456,7 @@ void SmtpSession::take_content(std::string content, bool dotted) {
   }
   end_transaction();
   if (taken && lose(o.smtp_drop_dot)) return;
+  if (goes_silent()) return;
   marks_ = std::move(seen);
   reply(text, text.starts_with("421"));
 }

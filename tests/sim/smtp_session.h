@@ -19,14 +19,13 @@ namespace postring::sim {
 class SmtpSession final : public Actor, public std::enable_shared_from_this<SmtpSession> {
  public:
   SmtpSession(SmtpHost& host, uint64_t number) : host_(host), number_(number) {}
-  ~SmtpSession() override;
 
   void on_open(Stream& stream) override;
   void on_bytes(Stream& stream, std::string_view bytes, Instant sent) override;
   void on_end(Stream& stream, bool reset) override;
 
  private:
-  enum class State : uint8_t { fresh, greeted, mail, rcpt, data, bdat, deaf };
+  enum class State : uint8_t { fresh, greeted, mail, rcpt, data, bdat, deaf, silent };
 
   // When the first of what is left to read was handed over.
   Instant sent_at_begin();
@@ -53,6 +52,8 @@ class SmtpSession final : public Actor, public std::enable_shared_from_this<Smtp
   bool has_had_enough(std::string_view line);
   bool lose(int64_t chance);
   void lose_content();
+  bool goes_silent();
+  void ignore(std::string_view line);
   void close_now(bool reset);
   bool met(int64_t chance) { return host_.faults_.met(host_.random_, chance); }
   bool drawn(int64_t chance) { return host_.faults_.drawn(host_.random_, chance); }

@@ -24,7 +24,9 @@ World::World(uint64_t seed, const Options& options, Say say)
       net_(schedule_, faults_, random_.next()),
       ledger_(schedule_, wall_),
       machine_(schedule_, wall_, faults_, net_, dns_, random_.next()),
-      say_(std::move(say)) {
+      say_(std::move(say)),
+      crash_random_(seed ^ 0x6372617368u),
+      busy_crashes_left_(options.busy_crashes) {
   set_machine(&machine_);
   ledger_.on_note = [this](const std::string& line) { this->say(line); };
   ledger_.takes_no_mail = [this](const std::string& who) { return dns_.takes_no_mail(who); };
@@ -141,182 +143,6 @@ engine::Config World::config() const {
   return config;
 }
 
-// ---- what happens to it ------------------------------------------------------------------------
-
-void World::plan_faults() {
-  const Options& o = faults_.options;
-  auto some_time = [this, &o] {
-    return Duration::microseconds(random_.between(1, o.faults_for_s * 1'000'000));
-  };
-  for (int64_t i = 0; i < o.crashes; ++i) {
-    bool power_cut = random_.chance(static_cast<uint64_t>(o.crash_power), 1'000);
-    bool in_file = random_.chance(static_cast<uint64_t>(o.crash_in_file), 1'000);
-    schedule_.after(some_time(), [this, power_cut, in_file, steps = random_.between(1, 60)] {
-      if (!in_file) return kill_node(power_cut);
-      machine_.end_in_operations = static_cast<uint64_t>(steps);
-      machine_.end_with_power = power_cut;
-    });
-  }
-  for (int64_t i = 0; i < o.stops; ++i) schedule_.after(some_time(), [this] { stop_node(); });
-  for (int64_t i = 0; i < o.disk_full; ++i) {
-    schedule_.after(some_time(), [this, lasts = some_time()] {
-      if (healed_) return;
-      say("world: the disk fills");
-      faults_.count(Fault::disk_filled);
-      machine_.disk->set_capacity(0);
-      ledger_.disk_full(true);
-      schedule_.after(lasts, [this] {
-        machine_.disk->set_capacity(static_cast<uint64_t>(faults_.options.disk_bytes));
-        ledger_.disk_full(false);
-      });
-    });
-  }
-  schedule_.after(Duration::seconds(o.faults_for_s), [this] { heal(); });
-}
-
-void World::plan_second_faults(Random& random) {
-  const Options& o = faults_.options;
-  auto some_time = [&random, &o] {
-    return Duration::microseconds(random.between(1, o.faults_for_s * 1'000'000));
-  };
-  for (int64_t i = 0; i < o.clock_jumps; ++i) {
-    schedule_.after(some_time(), [this, seed = random.next()] {
-      Random drawn(seed);
-      jump_clock(drawn);
-    });
-  }
-  for (int64_t i = 0; i < o.bit_flips; ++i) {
-    schedule_.after(some_time(), [this, seed = random.next()] {
-      Random drawn(seed);
-      flip_bit(drawn);
-    });
-  }
-}
-
-void World::jump_clock(Random& random) {
-  int64_t max_ms = std::max<int64_t>(faults_.options.clock_jump_s_max, 1) * 1'000;
-  Duration by = Duration::milliseconds(random.between(-max_ms, max_ms));
-  if (by == Duration{}) return;
-  faults_.count(by > Duration{} ? Fault::clock_forward : Fault::clock_back);
-  say("world: the wall clock jumps by " + std::to_string(by.whole_ms()) + " ms");
-  wall_.jump(schedule_.now(), by);
-}
-
-// Of a segment that nothing is appended to any more: what is behind it is durable, and says so. In
-// the last one a bad tail is taken for torn, for nobody can tell.
-void World::flip_bit(Random& random) {
-  std::vector<std::pair<std::string, InodePtr>> sealed;
-  std::string followed;  // the folder of a later one that has records
-  const auto& files = machine_.disk->files();
-  for (auto at = files.rbegin(); at != files.rend(); ++at) {
-    const auto& [path, inode] = *at;
-    if (!path.starts_with("/spool/slice-") || !path.ends_with(".seg")) continue;
-    std::string folder = path.substr(0, path.rfind('/'));
-    if (followed == folder && inode->dirty_pages() == 0) sealed.emplace_back(path, inode);
-    if (inode->content_bytes() > kPageBytes && inode->is_clean(0)) followed = folder;
-  }
-  if (sealed.empty()) return;
-  const auto& [path, inode] = sealed[random.below(sealed.size())];
-  uint64_t at = random.below(inode->content_bytes());
-  inode->flip(at, static_cast<uint8_t>(1u << random.below(8)));
-  faults_.count(Fault::bit_flipped);
-  ledger_.bit_flipped();
-  flipped_.push_back(path);
-  say("world: a bit of " + path + ", byte " + std::to_string(at) + ", is flipped");
-}
-
-// A start that names the file that was harmed is all that can be asked for.
-bool World::names_damage(const std::string& problem) const {
-  return std::any_of(flipped_.begin(), flipped_.end(), [&problem](const std::string& path) {
-    return problem.find(path) != std::string::npos;
-  });
-}
-
-void World::heal() {
-  say("world: heals");
-  healed_ = true;
-  faults_.on = false;
-  machine_.end_in_operations = 0;
-  machine_.disk->set_capacity(static_cast<uint64_t>(faults_.options.disk_bytes));
-  ledger_.disk_full(false);
-}
-
-void World::start_node() {
-  if (node_ != nullptr) former_.push_back(std::move(node_));
-  stopping_ = false;
-  const Options& o = faults_.options;
-  auto workers = static_cast<size_t>(starts_.size() % 2 == 0 ? o.workers : o.workers_later);
-  if (!starts_.empty() && o.workers != o.workers_later) faults_.count(Fault::other_workers);
-  node_ = std::make_unique<Node>(machine_, config(), workers, [this](std::string_view line) {
-    if (say_) say_(std::string(line.substr(0, line.size() - 1)));
-  });
-  node_->on_ended = [this] { on_node_ended(); };
-  starts_.push_back(schedule_.now());
-  ledger_.process_started();
-  bool started = node_->start();
-  if (machine_.frozen != nullptr) {
-    faults_.count(Fault::in_recovery);
-    if (started) return kill_node(machine_.end_with_power);
-    faults_.count(machine_.end_with_power ? Fault::power_cut : Fault::killed);
-    machine_.end_process(machine_.end_with_power);
-    return restart_after(Duration::seconds(1));
-  }
-  if (started) return;
-  say("world: it does not start: " + node_->problem());
-  if (names_damage(node_->problem())) {
-    damage_named_ = true;
-    return machine_.end_process(false);
-  }
-  bool no_space = node_->problem().find("No space") != std::string::npos;
-  if (!no_space) ledger_.broke("start: " + node_->problem());
-  machine_.end_process(false);
-  restart_after(Duration::seconds(10));
-}
-
-void World::restart_after(Duration wait) {
-  if (rests_) return;
-  schedule_.after(wait, [this] {
-    if (node_ == nullptr || !node_->runs()) start_node();
-  });
-}
-
-void World::kill_node(bool power_cut) {
-  if (node_ == nullptr || !node_->runs()) return;
-  say(power_cut ? "world: the power goes" : "world: the process is killed");
-  faults_.count(power_cut ? Fault::power_cut : Fault::killed);
-  const Options& o = faults_.options;
-  // What was not written, or not synced, at this moment (README.md of this folder).
-  Duration window = Duration::milliseconds(50) + Duration::microseconds(2 * o.stall_us_max);
-  if (power_cut) window = window + Duration::microseconds(3 * o.sync_us_max + 2 * o.io_us_max);
-  Instant since = schedule_.now() - window;
-  // Nothing is written any more since then.
-  if (machine_.sync_failed_at != Instant::never()) {
-    since = std::min(since, machine_.sync_failed_at - window);
-  }
-  ledger_.process_ended(since);
-  node_->kill(power_cut);
-  restart_after(Duration::milliseconds(random_.between(10, 30'000)));
-}
-
-void World::stop_node() {
-  if (node_ == nullptr || !node_->runs() || stopping_) return;
-  say("world: SIGTERM");
-  if (!rests_) faults_.count(Fault::stopped);
-  stopping_ = true;
-  node_->ask_to_stop();
-}
-
-void World::on_node_ended() {
-  say("world: it has ended");
-  if (node_->spool_failed()) {
-    ledger_.process_ended(machine_.sync_failed_at - Duration::seconds(1));
-  } else if (machine_.open_count() > 0 || !machine_.rings.empty()) {
-    ledger_.broke("left over: " + std::to_string(machine_.open_count()) + " descriptors");
-  }
-  machine_.end_process(false);
-  restart_after(Duration::milliseconds(random_.between(10, 30'000)));
-}
-
 // ---- the run -----------------------------------------------------------------------------------
 
 bool World::run_until(const std::function<bool()>& condition, Duration limit) {
@@ -325,7 +151,7 @@ bool World::run_until(const std::function<bool()>& condition, Duration limit) {
   while (ledger_.broken().empty()) {
     if (++steps % 64 == 0 && condition()) return true;
     if (schedule_.now() > end || !schedule_.step()) return condition();
-    if (machine_.frozen != nullptr) kill_node(machine_.end_with_power);
+    if (machine_.frozen != nullptr || machine_.ends) kill_node(machine_.end_with_power);
   }
   return false;
 }

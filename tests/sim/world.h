@@ -64,7 +64,12 @@ class World {
 
   void start_node();
   void restart_after(Duration wait);
+  // At a start: lets a crash come in it, or later under load.
+  void arm_crash();
+  // Back to when an end of the process now may lose outcomes.
+  Instant unsafe_since(bool power_cut) const;
   void kill_node(bool power_cut);
+  void end_in_start(bool started);
   void stop_node();
   void on_node_ended();
   void heal();
@@ -99,6 +104,10 @@ class World {
   bool damage_named_ = false;          // the run ends there
   std::vector<std::string> flipped_;  // files
   bool rests_ = false;     // is not started again
+  Random crash_random_;
+  int64_t busy_crashes_left_ = 0;
+  // What the lives before were not sure of when they were killed, until a start has ended.
+  Instant left_unsafe_since_ = Instant::never();
 };
 
 }  // namespace postring::sim
