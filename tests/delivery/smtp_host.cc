@@ -47,6 +47,11 @@ struct SmtpHost::Conversation {
     buffer.erase(0, count);
     return text;
   }
+  // Until the other side has had enough.
+  bool listen_only() {
+    while (fill()) buffer.clear();
+    return false;
+  }
   void say(const std::string& text) {
     std::string out = text + "\r\n";
     if (send(socket, out.data(), out.size(), MSG_NOSIGNAL) < 0) open = false;
@@ -120,6 +125,10 @@ bool SmtpHost::serve_mail(Conversation& c) {
   if (!c.open) return false;
   std::unique_lock lock(mutex_);
   commands_.push_back(command);
+  auto falls_silent = [&](std::string_view at) {
+    return behaviour_.falls_silent && behaviour_.falls_silent(c.number, at);
+  };
+  if (falls_silent(command)) return lock.unlock(), c.listen_only();
   auto argument = [&] {
     size_t begin = command.find('<') + 1;
     return command.substr(begin, command.find('>') - begin);
@@ -182,6 +191,7 @@ bool SmtpHost::serve_mail(Conversation& c) {
   bool drops = behaviour_.drops_after_content && behaviour_.drops_after_content(mail);
   if (reply.empty() || reply.starts_with("2")) mails_.push_back(std::move(mail));
   if (drops) return false;
+  if (falls_silent(".")) return lock.unlock(), c.listen_only();
   if (behaviour_.holds_content_replies) released_.wait(lock, [this] { return is_released_; });
   c.stumbles = behaviour_.stumbles_over_pipelining && !c.buffer.empty();
   c.say(reply.empty() ? "250 2.0.0 taken" : reply);

@@ -42,6 +42,8 @@ struct HostBehaviour {
   // True: closes instead of replying to the content, which counts as received.
   std::function<bool(const ReceivedMail& mail)> drops_after_content;
   std::function<bool(const std::string& sender)> drops_at_mail;
+  // True: falls silent for good instead of replying to this command, "." for the content.
+  std::function<bool(int connection, std::string_view command)> falls_silent;
   // The reply to the content waits until release() was called.
   bool holds_content_replies = false;
 };

@@ -55,6 +55,50 @@ TEST(DeliveryInTrouble, OutcomesFollowTheReplies) {
   }
 }
 
+// The first connection is met with silence at this command; what has its time is the state.
+WorldOptions silent_once(const SmtpHost& host, smtp::State state) {
+  WorldOptions options = to(host);
+  options.timeouts[state] = Duration::milliseconds(100);
+  return options;
+}
+HostBehaviour silent_at(std::string_view command) {
+  HostBehaviour behaviour;
+  behaviour.falls_silent = [command](int connection, std::string_view at) {
+    return connection == 1 && at.starts_with(command);
+  };
+  return behaviour;
+}
+
+TEST(DeliveryInTrouble, SilenceBehindTheDotEndsInTimeIsDeferredAndTriedAgain) {
+  SmtpHost host(silent_at("."));
+  World world(silent_once(host, smtp::State::final));
+  world.homes().add(address_of(1));
+  ASSERT_TRUE(world.run_dry());
+  ASSERT_EQ(world.settled_count(), 1u);
+  const queue::Report report = world.settled()[0].report;
+  EXPECT_EQ(report.outcome, Outcome::deferred);
+  EXPECT_EQ(report.stage, Stage::body);
+  EXPECT_TRUE(report.possible_duplicate);
+  EXPECT_FALSE(report.not_an_attempt);
+  // As its home does it when its time has come.
+  world.homes().add(address_of(1));
+  ASSERT_TRUE(world.run_dry());
+  EXPECT_EQ(world.count(Outcome::delivered), 1u);
+  EXPECT_EQ(host.connections(), 2);
+  EXPECT_EQ(host.mail_count(), 2u) << "the host had it both times";
+}
+
+TEST(DeliveryInTrouble, SilenceAtEhloEndsInTimeAndIsNoAttempt) {
+  SmtpHost host(silent_at("EHLO"));
+  World world(silent_once(host, smtp::State::ehlo));
+  world.homes().add(address_of(1));
+  ASSERT_TRUE(world.run_dry());
+  ASSERT_EQ(world.settled_count(), 1u);
+  EXPECT_EQ(world.count(Outcome::delivered), 1u);
+  EXPECT_EQ(host.connections(), 2);
+  EXPECT_EQ(host.mail_count(), 1u);
+}
+
 TEST(DeliveryInTrouble, GoesToTheNextHostAtOnceWhenOneRefuses) {
   SmtpHost host;
   SocketAddress dead;

@@ -80,6 +80,7 @@ def fill_and_drain(world):
         number += 1
         check(number < 200, "the disk does not fill")
     check(accepted, "nothing was accepted before the disk was full")
+    print(f"accepted until the disk was full: {len(accepted)}")
     equal(campaign.counts()["accepted"], len(accepted), "accepted")
     world.restart("kill")
     equal(campaign.counts()["accepted"], len(accepted), "accepted after kill -9 on the full disk")

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 from harness import ApiError, Failed, NotRun, World, addresses_of, case, check, equal, main, people, \
     wait_until
@@ -46,10 +47,12 @@ def state_of(pid):
 def frozen(process):
     process.signal(signal.SIGSTOP)
     wait_until(lambda: state_of(process.pid) == "T", f"{process.name} to stand still")
+    began = time.monotonic()
     try:
         yield
     finally:
         process.signal(signal.SIGCONT)
+        print(f"{process.name} stood still for {time.monotonic() - began:.2f} s")
 
 
 @case
@@ -176,8 +179,11 @@ pattern = "new{0..9}.example"
             counts = campaign.counts()
             equal((counts["delivered"], counts["bounced"]), (100, 0), "delivered and bounced")
             relay.up()
+            back = time.monotonic()
             campaign.close()
             state = campaign.wait_complete()
+            print(f"all was delivered {time.monotonic() - back:.2f} s after the name server came back; "
+                  f"{failures(world):.0f} questions had failed")
             equal(state["counts"]["delivered"], 200, f"delivered of {state['counts']}")
             world.check_ledger(addresses_of(known + new))
         finally:
@@ -203,7 +209,9 @@ pattern = "d{0..9}.example"
         campaign.submit(waiting)
         wait_until(lambda: world.mxsim.stats()["open_connections"] > 0, "a connection to it")
         campaign.submit(others)
+        began = time.monotonic()
         wait_until(lambda: campaign.counts()["delivered"] == 500, "the others to be delivered")
+        print(f"500 others were delivered in {time.monotonic() - began:.2f} s")
         world.check_ledger(addresses_of(others))
         for address in addresses_of(waiting)[::10]:
             found = {}
@@ -319,7 +327,9 @@ def clients_that_say_nothing_do_not_keep_others_out():
                 with contextlib.suppress(OSError):
                     connection.send(begun[:number + 1])
             # Every place is taken, and others stand before us. They come free as their time runs out.
+            began = time.monotonic()
             campaign.submit(people(50), key="k")
+            print(f"a batch got in behind 20 silent clients in {time.monotonic() - began:.2f} s")
         except Failed as failed:
             stuck = failed
         finally:

@@ -99,8 +99,23 @@ def nonsense_ends_in_order():
         campaign.close()
         state = campaign.wait_complete(240)
         counts = state["counts"]
-        equal(counts["waiting"] + counts["in_flight"], 0, f"what is left over: {counts}")
-        check(world.daemon.process.alive(), "the daemon did not survive")
+        # Nonsense comes to the first attempt only, and is no reason to give anybody up.
+        equal(counts["delivered"], len(recipients), f"delivered of {counts}")
+        check(counts["deferrals"] > 0, f"no nonsense was met: {counts}")
+        ledger = world.mxsim.ledger()
+        for address in recipients:
+            kind, stage = address.split("@")[1].split(".")[0].rsplit("-", 1)
+            # The code was 250 in a reply that was odd: a yes, which the host has not noted as one.
+            said_yes = stage == "body" and kind in ("nul", "bare-lf", "many-lines", "binary")
+            entry = ledger[address]
+            equal((entry["accepted"], entry["bodies"] > 0), (0 if said_yes else 1, True),
+                  f"how often {address} arrived, and whether at all: {entry}")
+        # What the host did not mean as a yes to EHLO was taken for one.
+        stats = world.mxsim.stats()
+        check(set(stats["violations"]) <= {"mail_before_helo"}, f"broken: {stats['violations']}")
+        equal(stats["bytes_changed"], 0, "recipients whose attempts carried different bytes")
+        print(f"nonsense: {len(kinds) * len(stages)} kinds and stages, {counts['deferrals']} deferrals, "
+              f"{counts['delivered']} of {len(recipients)} delivered")
 
 
 @case
