@@ -21,6 +21,15 @@ enum class Canary : uint8_t {
   deadline_forgotten,           // what was handed out before its deadline goes on
   one_connection_too_many,      // a lane's limit is one higher
   event_after_the_end,          // a recipient that has ended is said to have been deferred
+  attempt_not_counted,          // a deferred recipient's next attempt has the same number
+  deferral_untold,              // a deferral becomes no event
+  bounce_counted_delivered,     // what bounced counts as delivered
+  rate_not_kept,                // a lane's rate is twice as high
+  wrong_recipient,              // RCPT names another one
+  date_of_sending,              // Date is the time of the attempt, not of acceptance
+  deferral_told_delivered,      // a reply that says "later" is taken for success
+  duplicate_untold,             // that the reply to a content was lost is forgotten
+  duplicate_told_of_all,        // it is said of what was answered, too
   bounced_for_nothing,          // a reply that says "later" ends its recipient
   dot_at_piece_edge,            // a value that begins with a dot is put at a line's start as it is
 };

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/canary.h"
 #include "base/mark.h"
 #include "io/socket.h"
 
@@ -248,6 +249,7 @@ bool Connection::offer_message() {
   for (size_t i = 0; i < slot->messages.size(); ++i) {
     slot->messages[i]->size_bytes = slot->rendered.size_bytes;
     recipients[i] = slot->messages[i]->lease.address();
+    if (canary(Canary::wrong_recipient)) recipients[i].remove_prefix(1);
   }
   smtp::Envelope envelope;
   envelope.message = static_cast<uint64_t>(slot - slots_.begin());
@@ -283,6 +285,7 @@ mail::RenderInput Connection::input_of(const Slot& slot) const {
   input.campaign = lease.campaign;
   input.address = lease.address();
   input.accepted_at = lease.accepted_at;
+  if (canary(Canary::date_of_sending)) input.accepted_at = loop_.wall_now();
   input.values = lease.values();
   input.message_id_domain = setup_.message_id_domain;
   input.verp_key = setup_.verp_key;

@@ -22,9 +22,12 @@ Judgement judge(const smtp::RecipientResult& result, const Reply& reply, bool pl
   if (result.plain_retry && !plain) return {Action::retry_plain, Outcome::deferred, false};
   switch (result.verdict) {
     case Verdict::accepted:
-      return {Action::settle, Outcome::delivered, false};
+      return {Action::settle, Outcome::delivered, canary(Canary::duplicate_told_of_all)};
     case Verdict::deferred:
       if (canary(Canary::bounced_for_nothing)) return {Action::settle, Outcome::bounced, false};
+      if (canary(Canary::deferral_told_delivered)) {
+        return {Action::settle, Outcome::delivered, false};
+      }
       return {Action::settle, Outcome::deferred, false};
     case Verdict::refused:
       if (means_too_many_recipients(result, reply))
@@ -33,7 +36,7 @@ Judgement judge(const smtp::RecipientResult& result, const Reply& reply, bool pl
     case Verdict::ambiguous:
       if (on_lost_final_reply == traffic::LostFinalReply::assume_delivered)
         return {Action::settle, Outcome::delivered, true};
-      return {Action::settle, Outcome::deferred, true};
+      return {Action::settle, Outcome::deferred, !canary(Canary::duplicate_untold)};
     case Verdict::unsent:
       return {Action::again, Outcome::deferred, false};
   }

@@ -26,6 +26,11 @@ Lane::Lane(const LaneParts& parts, uint64_t number, throttle::LaneId id,
     ++more.connections;
     permits_ = traffic::Permits(more, parts.loop.now());
   }
+  if (canary(Canary::rate_not_kept)) {
+    traffic::Settings more = settings;
+    more.rate.count *= 2;
+    permits_ = traffic::Permits(more, parts.loop.now());
+  }
   targets_.set(std::move(resolution));
   holds_contents = parts_.spool_holds.stop_contents();
   timer_.bind<&Lane::on_timer>(this);

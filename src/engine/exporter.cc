@@ -12,6 +12,7 @@ Exporter::Exporter(Loop& loop, Send send, Tell tell)
 
 void Exporter::add(const queue::EventFacts& facts, SliceNumber slice, spool::Position end) {
   count(facts);
+  if (canary(Canary::deferral_untold) && facts.outcome == Outcome::deferred) return;
   pending_.events.push_back(encode_event_entry(facts));
   pending_.bytes += pending_.events.back().size();
   ++pending_.entries;

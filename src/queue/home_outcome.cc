@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/canary.h"
 #include "base/mark.h"
 #include "io/socket_address.h"
 #include "queue/home_state.h"
@@ -133,8 +134,12 @@ void Home::State::end_work(const Ending& ending) {
     CHECK(finishing_ > 0);
     if (finishing_-- == kFinishingMax) schedule_turn();
   }
-  batch.tally.count(*ending.facts.outcome);
-  campaigns_[batch.campaign].tally.count(*ending.facts.outcome);
+  Outcome counts_as = *ending.facts.outcome;
+  if (canary(Canary::bounce_counted_delivered) && counts_as == Outcome::bounced) {
+    counts_as = Outcome::delivered;
+  }
+  batch.tally.count(counts_as);
+  campaigns_[batch.campaign].tally.count(counts_as);
 }
 
 // Neither record nor event: both would take the room that outcomes need.
@@ -178,7 +183,9 @@ void Home::State::apply(Ending& ending, spool::Position place) {
 
 void Home::State::apply_deferred(Slot slot, const Deferral& facts) {
   Entry& entry = recipients_[slot];
-  entry.attempts = static_cast<uint16_t>(std::min<uint32_t>(facts.attempt, kAttemptsMax));
+  if (!canary(Canary::attempt_not_counted)) {
+    entry.attempts = static_cast<uint16_t>(std::min<uint32_t>(facts.attempt, kAttemptsMax));
+  }
   entry.set(kEntryTried);
   entry.due_s = seconds_up(steady_now() + facts.wait);
   if (!facts.source.empty()) {

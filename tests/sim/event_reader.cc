@@ -30,7 +30,7 @@ void EventReader::on_page(const std::string& json) {
     if (ledger_.on_note) ledger_.on_note("event " + event.json);
     auto logged = parse_rfc3339(event.logged);
     if (!logged) return ledger_.broke("api: an event's time: " + event.json);
-    Told told{event.id, event.type, event.attempt, *logged};
+    Told told{event.id, event.type, event.attempt, event.possible_duplicate, *logged};
     if (!event.address.empty()) {
       ledger_.told(event.address, told);
     } else {

@@ -34,12 +34,14 @@ std::optional<EventPage> json_events(std::string_view json) {
     if (event["id"].get(id) || event["type"].get(type)) return std::nullopt;
     if (event["address"].get(address)) address = {};
     uint64_t attempt = 0;
+    bool possible_duplicate = false;
+    if (event["possible_duplicate"].get(possible_duplicate)) possible_duplicate = false;
     std::string_view logged;
     if (event["attempt"].get(attempt)) attempt = 0;
     if (event["logged"].get(logged)) return std::nullopt;
     out.events.push_back(
-        {std::string(id), std::string(type), std::string(address), attempt, std::string(logged),
-         simdjson::minify(event)});
+        {std::string(id), std::string(type), std::string(address), attempt,
+         possible_duplicate, std::string(logged), simdjson::minify(event)});
   }
   return out;
 }

@@ -16,6 +16,7 @@ struct EventPage {
   struct Event {
     std::string id, type, address;  // no address: it is about a campaign
     uint64_t attempt = 0;
+    bool possible_duplicate = false;
     std::string logged;  // RFC 3339
     std::string json;
   };

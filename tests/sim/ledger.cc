@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
+
 namespace postring::sim {
 namespace {
 
@@ -10,6 +12,9 @@ constexpr Duration kExpiresWithin = Duration::seconds(60);
 // All of a transaction's timeouts.
 constexpr Duration kTransactionMax = Duration::minutes(20);
 constexpr Duration kMailTimeout = Duration::minutes(5);
+
+// After there is room again: until the product has seen it.
+constexpr Duration kDiskFullFor = Duration::seconds(10);
 
 bool is_end(const std::string& type) {
   return type == "delivered" || type == "bounced" || type == "expired" || type == "cancelled";
@@ -21,9 +26,10 @@ void Ledger::broke(const std::string& what) {
   if (broken_.empty()) broken_ = what;
 }
 
-void Ledger::note(std::string_view what, const std::string& address) {
-  schedule_.note(what, people_.size());
-  if (on_note) on_note("ledger: " + std::string(what) + " " + address);
+void Ledger::note(const std::string& what, const std::string& address, uint64_t detail,
+                  uint64_t more) {
+  schedule_.note(what + " " + address, detail, more);
+  if (on_note) on_note("ledger: " + what + " " + address);
 }
 
 Person& Ledger::add(const std::string& address, const std::string& campaign) {
@@ -37,9 +43,16 @@ Person* Ledger::find(const std::string& address) {
   return found == people_.end() ? nullptr : &found->second;
 }
 
+std::shared_ptr<Instant> Ledger::transaction(const std::string& address) {
+  auto answered = std::make_shared<Instant>(Instant::never());
+  if (Person* person = find(address)) person->transactions.push_back(answered);
+  return answered;
+}
+
 void Ledger::content_arrived(const std::string& address, uint64_t hash) {
   Person* person = find(address);
   if (person == nullptr) return broke("no stranger: mail for " + address);
+  note("content", address, hash);
   if (person->attempts++ == 0) person->content = hash;
   if (person->content != hash) broke("same bytes: two contents for " + address);
 }
@@ -54,7 +67,7 @@ bool Ledger::excused(const Delivery& delivery) const {
 void Ledger::delivered(const std::string& address, std::shared_ptr<Instant> seen) {
   Person* person = find(address);
   if (person == nullptr) return broke("no stranger: mail for " + address);
-  note("taken", address);
+  note("taken", address, person->content);
   ++deliveries_;
   if (!person->deliveries.empty()) {
     ++duplicates_;
@@ -62,7 +75,7 @@ void Ledger::delivered(const std::string& address, std::shared_ptr<Instant> seen
       broke("excuse: " + address + " got a second message though the reply to the first was seen");
     }
   }
-  person->deliveries.push_back({schedule_.now(), std::move(seen)});
+  person->deliveries.push_back({schedule_.now(), std::move(seen), person->last_mail});
 }
 
 void Ledger::refused_for_ever(const std::string& address) {
@@ -79,6 +92,7 @@ void Ledger::submitted(const std::string& address, Duration max_age) {
 
 void Ledger::acknowledged(const std::string& address) {
   Person* person = find(address);
+  note("acknowledged", address);
   person->acknowledged = true;
   person->answered = schedule_.now();
   // The daemon read the clock at some moment before this.
@@ -92,6 +106,7 @@ void Ledger::goes_on(const std::string& campaign) { stopped_.erase(campaign); }
 void Ledger::mail(const std::string& address, Instant sent) {
   Person* person = find(address);
   if (person == nullptr) return broke("no stranger: RCPT for " + address);
+  note("MAIL", address, static_cast<uint64_t>(sent.us));
   person->last_mail = sent;
   auto stop = stopped_.find(person->campaign);
   if (stop != stopped_.end() && sent > stop->second + grace) {
@@ -113,6 +128,40 @@ void Ledger::check_order(const std::string& address, const Person& person, const
     broke("order: " + address + " is told attempt " + std::to_string(event.attempt) + " after " +
           std::to_string(person.last_attempt));
   }
+}
+
+// The process that had sent it ended before it was safe that the reply was lost: it may have waited
+// for the reply until then, or had no room to write that down.
+bool Ledger::forgotten(const Delivery& delivery) const {
+  bool was_full = disk_since_ == Instant::never() || disk_last_full_ >= delivery.at;
+  return std::any_of(ends_.begin(), ends_.end(), [&](const End& end) {
+    return delivery.mailed <= end.until && (was_full || end.since <= delivery.at + kTransactionMax);
+  });
+}
+
+void Ledger::check_duplicate(const std::string& address, const Person& person, const Told& event) {
+  auto lost = [](const auto& received) { return *received == Instant::never(); };
+  if (event.possible_duplicate) {
+    if (std::any_of(person.transactions.begin(), person.transactions.end(), lost)) return;
+    return broke("duplicate: " + address + " is said to be one, and every reply was received");
+  }
+  Instant logged = wall_.first(event.logged);
+  for (const Delivery& one : person.deliveries) {
+    if (!lost(one.seen) || one.at > logged || forgotten(one)) continue;
+    broke("duplicate: " + address + " is " + event.type +
+          ", the reply to an earlier content was lost, and nothing is said of that");
+  }
+}
+
+// Every attempt that counts has an event, but for deferrals on a full disk.
+void Ledger::check_attempts(const std::string& address, const Person& person, const Told& event) {
+  bool attempted = event.type != "expired" && event.type != "cancelled";
+  if (event.attempt <= person.last_attempt + (attempted ? 1 : 0)) return;
+  Instant full = disk_since_ == Instant::never() ? schedule_.now() : disk_last_full_;
+  if (full != Instant{} && full + kDiskFullFor >= person.last_logged) return;
+  broke("attempts: " + address + " is " + event.type + " by attempt " +
+        std::to_string(event.attempt) + ", and the last that was told is " +
+        std::to_string(person.last_attempt));
 }
 
 void Ledger::check_expiry(const std::string& address, const Person& person, WallTime logged) {
@@ -160,12 +209,15 @@ void Ledger::told(const std::string& address, const Told& event) {
   if (known->second != event.type) broke("told: event " + event.id + " was " + known->second);
   if (!is_new) return;
   ++events_;
-  note("told " + event.type, address);
+  note("told " + event.type, address, hash64(event.id), event.attempt);
   check_order(address, *person, event);
+  check_attempts(address, *person, event);
+  check_duplicate(address, *person, event);
   check_cause(address, *person, event);
   if (event.type == "expired") check_expiry(address, *person, event.logged);
   person->end = event.type;
   person->last_attempt = event.attempt;
+  person->last_logged = wall_.first(event.logged);
   bool received = std::any_of(person->deliveries.begin(), person->deliveries.end(),
                               [](const Delivery& one) { return *one.seen != Instant::never(); });
   if (event.type == "delivered" && !received) {
@@ -176,8 +228,31 @@ void Ledger::told(const std::string& address, const Told& event) {
 
 void Ledger::process_ended(Instant since) { ends_.push_back({since, schedule_.now()}); }
 
+void Ledger::disk_full(bool full) {
+  if (disk_since_ == Instant::never()) disk_last_full_ = schedule_.now();
+  disk_since_ = full ? Instant::never() : schedule_.now();
+}
+
+void Ledger::counted(const std::string& campaign, const std::map<std::string, uint64_t>& ends) {
+  counted_[campaign] = ends;
+}
+
+void Ledger::check_counts() {
+  if (!nameless_.empty()) return;
+  std::map<std::string, std::map<std::string, uint64_t>> told;
+  for (const auto& [address, person] : people_) ++told[person.campaign][person.end];
+  for (const auto& [campaign, ends] : counted_) {
+    for (const auto& [end, count] : ends) {
+      if (told[campaign][end] == count) continue;
+      broke("counts: " + std::to_string(count) + " of " + campaign + " count as " + end + ", " +
+            std::to_string(told[campaign][end]) + " were told so");
+    }
+  }
+}
+
 void Ledger::told_nameless(const Told& event) {
   if (!is_end(event.type)) return;
+  note("told " + event.type, "nobody", hash64(event.id), event.attempt);
   nameless_.emplace(event.id, event.type);
   if (!bits_flipped_) broke("cause: nobody can read whose end " + event.id + " is");
 }
@@ -204,6 +279,7 @@ void Ledger::check_ends() {
             person.end);
     }
   }
+  check_counts();
 }
 
 }  // namespace postring::sim

@@ -8,18 +8,26 @@
 //   no stranger     nobody else gets mail
 //   excuse          a second delivery follows a reply that was not seen, or an end of the process
 //   same bytes      every attempt for a recipient carries the same message
-//   told            every recipient's end is told by an event that agrees with the hosts
+//   told            every recipient's end is told by an event that agrees with the hosts,
 //                   and who received a 250 and lived on tells that it was delivered
 //   cause           who bounced was refused for good by a host or belongs to a domain that takes no
 //                   mail; who expired could have; who was cancelled belongs to what was cancelled;
 //                   whose record cannot be read any more is one of those of which a bit was flipped
 //   once final      no recipient is told two different ends, and nothing follows the end
+//   duplicate       after a content whose reply was lost every event says possible_duplicate, and
+//                   none does without one
 //   order           a recipient's events are told in the order of its attempts
+//   attempts        none of them is left out, but where the disk was full meanwhile: deferrals are
+//                   forgotten then, so that there is room for ends
+//   counts          of campaigns and batches: they add up, at every moment; in the end the batches
+//                   come to the campaign, and that to the ends that were told (with the submitter)
 //   stopped         no MAIL of a campaign goes out after the answer to pause or cancel
 //   expiry          no MAIL goes out after the deadline as the wall clock shows it, and who has
 //                   expired is said to within 60 s of the moment it did, or of the start or the
 //                   room on the disk that it had to wait for, or had been under way
 //   rate            a site's limit of messages and connections is never exceeded (world)
+//
+// What happened goes into the run's hash: who was acknowledged, each MAIL and content, each event.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +49,7 @@ struct Delivery {
   Instant at;
   // When the process had received the 250; never: it has not.
   std::shared_ptr<Instant> seen;
+  Instant mailed;  // when its MAIL was sent
 };
 
 struct Person {
@@ -49,10 +58,14 @@ struct Person {
   bool acknowledged = false;
   bool refused_for_ever = false;  // a host has said 5yz, as it always does to this one
   std::vector<Delivery> deliveries;
+  // When the reply to a content was received, of every transaction that it was taken into; never:
+  // it was not.
+  std::vector<std::shared_ptr<Instant>> transactions;
   uint64_t attempts = 0;   // contents that arrived whole
   uint64_t content = 0;    // their hash
   std::string end;         // the type of the last event
   uint64_t last_attempt = 0;                   // of the last event
+  Instant last_logged{};                       // that event, or earlier
   WallTime deadline;                           // no earlier than what the daemon has
   Instant submitted = Instant::never(), answered = Instant::never();
   Duration max_age;
@@ -63,6 +76,7 @@ struct Person {
 struct Told {
   std::string id, type;
   uint64_t attempt = 0;
+  bool possible_duplicate = false;
   WallTime logged;
 };
 
@@ -85,6 +99,8 @@ class Ledger {
   void mail(const std::string& address, Instant sent);
   // So was one that gets no answer, before the host heard for whom.
   void mail_unanswered(Instant sent) { unanswered_.push_back(sent); }
+  // A host has taken the RCPT; it marks when the reply to the content was received.
+  std::shared_ptr<Instant> transaction(const std::string& address);
   void content_arrived(const std::string& address, uint64_t hash);
   void delivered(const std::string& address, std::shared_ptr<Instant> seen);
   // It gets 5yz from that host, at every attempt.
@@ -96,6 +112,8 @@ class Ledger {
   // The answer says that nothing of the campaign goes out any more; somebody asks to go on.
   void stopped(const std::string& campaign);
   void goes_on(const std::string& campaign);
+  // How many ended how, as it says when all of them have.
+  void counted(const std::string& campaign, const std::map<std::string, uint64_t>& ends);
   void cancel_asked(const std::string& campaign) { cancelled_.insert(campaign); }
   // From readers.
   // The same event may be told again: then it says the same.
@@ -109,7 +127,7 @@ class Ledger {
   void bit_flipped() { bits_flipped_ = true; }
   // Whether the address's domain takes no mail, whenever one asks.
   std::function<bool(const std::string& address)> takes_no_mail;
-  void disk_full(bool full) { disk_since_ = full ? Instant::never() : schedule_.now(); }
+  void disk_full(bool full);
   // How long what was decided may take to leave the machine.
   Duration grace = Duration::milliseconds(100);
 
@@ -132,7 +150,13 @@ class Ledger {
   void check_expiry(const std::string& address, const Person& person, WallTime logged);
   void check_cause(const std::string& address, const Person& person, const Told& event);
   bool may_have_expired(const Person& person) const;
-  void note(std::string_view what, const std::string& address);
+  void check_duplicate(const std::string& address, const Person& person, const Told& event);
+  bool forgotten(const Delivery& delivery) const;
+  void check_attempts(const std::string& address, const Person& person, const Told& event);
+  void check_counts();
+  // `detail` and `more` are of the run's hash.
+  void note(const std::string& what, const std::string& address, uint64_t detail = 0,
+            uint64_t more = 0);
 
   Schedule& schedule_;
   const Wall& wall_;
@@ -142,9 +166,11 @@ class Ledger {
   std::vector<Instant> starts_;
   std::vector<Instant> unanswered_;
   Instant disk_since_{};  // has had room
+  Instant disk_last_full_{};  // or this moment, where it is
   std::map<std::string, std::string> nameless_;  // types of ends by their event's id
   std::map<std::string, Instant> stopped_;  // campaigns
   std::set<std::string> cancelled_;         // campaigns
+  std::map<std::string, std::map<std::string, uint64_t>> counted_;  // ends by campaign
   bool bits_flipped_ = false;
   uint64_t deliveries_ = 0, duplicates_ = 0, events_ = 0;
 };

@@ -125,6 +125,8 @@ struct Options {
   int64_t smtp_no_bdat = 0;           // of hosts: CHUNKING is offered and BDAT unknown
   int64_t smtp_no_ahead = 0;          // of hosts: PIPELINING is offered and 503 what comes of it
   int64_t smtp_354_always = 0;        // of hosts: also where no recipient was taken
+
+  int64_t longest_stall_us() const { return stall > 0 ? stall_us_max : 0; }
 };
 
 Options draw_options(uint64_t seed, Mode mode, int64_t dials);

@@ -29,7 +29,9 @@ class SmtpHost {
 
   size_t connections() const { return connections_; }
   size_t connections_peak() const { return connections_peak_; }
-  // When MAIL commands were handed over by the client.
+  // How many MAILs may be under way long after the client had decided to send them.
+  int64_t late_mails_max() const { return static_cast<int64_t>(connections_peak_); }
+  // When MAIL commands were handed over by the client, answered or not.
   const std::vector<Instant>& mails() const { return mails_; }
 
  private:

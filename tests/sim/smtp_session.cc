@@ -197,7 +197,7 @@ void SmtpSession::read_more() {
     if (end == std::string::npos) return;
     std::string line = inbox_.substr(0, end);
     Instant sent = sent_at_begin();
-    if (line.starts_with("MAIL ")) mail_sent_ = sent;
+    if (line.starts_with("MAIL ")) host_.mails_.push_back(mail_sent_ = sent);
     inbox_.erase(0, end + 2);
     if (state_ == State::silent) { ignore(line); continue; }
     ahead_ = std::exchange(said_ahead_, !inbox_.empty());
@@ -260,10 +260,7 @@ bool SmtpSession::refuses_ahead(std::string_view line) {
   if (host_.takes_ahead_ || !ahead_ || !of_transaction) return false;
   if (host_.takes_within_ && !behind_dot) return false;
   count(HostFault::not_ahead);
-  if (line[0] == 'M') {
-    end_transaction();
-    host_.mails_.push_back(mail_sent_);
-  }
+  if (line[0] == 'M') end_transaction();
   refused_ = true;
   return true;
 }
@@ -287,6 +284,7 @@ void SmtpSession::ehlo(std::string_view line) {
 void SmtpSession::end_transaction() {
   if (state_ != State::fresh) state_ = State::greeted;
   recipients_.clear();
+  unanswered_.clear();
   content_.clear();
   size_ = 0;
   refused_ = false;
@@ -296,7 +294,6 @@ void SmtpSession::mail(std::string_view rest) {
   std::string parameters;
   if (!split_path(rest, sender_, parameters)) broke("MAIL FROM:" + std::string(rest));
   if (state_ != State::greeted && !refused_) broke("MAIL within a transaction");
-  host_.mails_.push_back(mail_sent_);
   end_transaction();
   if (size_t at = upper(parameters).find(" SIZE="); at != std::string::npos) {
     std::from_chars(parameters.data() + at + 6, parameters.data() + parameters.size(), size_);
@@ -331,6 +328,7 @@ void SmtpSession::rcpt(std::string_view rest) {
   }
   refused_ = false;
   recipients_.push_back(address);
+  unanswered_.push_back(host_.ledger_.transaction(address));
   state_ = State::rcpt;
   reply("250 2.1.5 ok\r\n");
 }
@@ -454,6 +452,7 @@ void SmtpSession::take_content(std::string content, bool dotted) {
     seen.push_back(std::make_shared<Instant>(Instant::never()));
     host_.ledger_.delivered(address, seen.back());
   }
+  seen.insert(seen.end(), unanswered_.begin(), unanswered_.end());
   end_transaction();
   if (taken && lose(o.smtp_drop_dot)) return;
   if (goes_silent()) return;

@@ -87,7 +87,9 @@ class SmtpSession final : public Actor, public std::enable_shared_from_this<Smtp
   uint64_t chunk_left_ = 0;
   bool chunk_last_ = false;
   bool chunk_refused_ = false;
-  // Of the deliveries whose reply is on its way.
+  // Of the transaction's recipients, until the content is answered.
+  std::vector<std::shared_ptr<Instant>> unanswered_;
+  // Of the contents whose reply is on its way, and of what was taken with them.
   std::vector<std::shared_ptr<Instant>> marks_;
 };
 

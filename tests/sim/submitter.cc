@@ -14,12 +14,20 @@ constexpr std::string_view kContent = R"({"name":"NAME","content":{"subject":"He
     R"("unsubscribe":"https://shop.example/u/{{recipient_id}}",)"
     R"("return_path":"bounce+{{verp}}@sender.example"})";
 
+// At first; who waits for days is not looked at as often.
+constexpr int64_t kLookMs = 5'000, kLookLaterMs = 30'000;
+constexpr uint64_t kOftenLooks = 60;
 constexpr Duration kHeardWithin = Duration::minutes(1);
 
 }  // namespace
 
 Submitter::Submitter(Schedule& schedule, ApiClient& api, Ledger& ledger, Plan plan, uint64_t seed)
-    : schedule_(schedule), api_(api), ledger_(ledger), plan_(std::move(plan)), random_(seed) {
+    : schedule_(schedule),
+      api_(api),
+      ledger_(ledger),
+      plan_(std::move(plan)),
+      random_(seed),
+      looks_(seed ^ 0x6c6f6f6bu) {
   for (size_t i = 0; i < plan_.addresses.size(); ++i) {
     ledger_.add(plan_.addresses[i], plan_.name).name = name_of(i);
   }
@@ -33,7 +41,7 @@ std::string Submitter::name_of(size_t recipient) const {
 
 std::string Submitter::where() const {
   return plan_.name + " " + id_ + (started_ ? " started" : "") + (closed_ ? " closed" : "") +
-         (complete_ ? " complete" : "") + " " + last_counts_;
+         (complete_ ? " complete" : "") + (checked_ ? " checked " : " ") + last_.text();
 }
 
 void Submitter::begin() { create(); }
@@ -67,6 +75,7 @@ void Submitter::submit(size_t from) {
             name_of(i) + R"(","ref":")" + address + "\"}}\n";
   }
   for (size_t i = from; i < end; ++i) ledger_.submitted(plan_.addresses[i], plan_.max_age);
+  asked_ = end;
   std::string key = plan_.name + "-batch-" + std::to_string(from);
   api_.call({"POST", "/v1/campaigns/" + id_ + "/recipients", body, "application/x-ndjson", key},
             [this, from, end](const ApiClient::Reply& reply) {
@@ -78,17 +87,27 @@ void Submitter::submit(size_t from) {
                 ledger_.broke("idempotent: a batch of " + std::to_string(end - from) +
                               " was answered " + reply.body);
               }
-              for (size_t i = from; i < end; ++i) {
-                ledger_.acknowledged(plan_.addresses[i]);
-                ++acknowledged_;
-              }
+              auto batch = json_text(reply.body, "/batch");
+              if (!batch) return ledger_.broke("api: a batch without an id: " + reply.body);
+              on_accepted(from, end, *batch);
               submit(end);
             });
 }
 
+void Submitter::on_accepted(size_t from, size_t end, const std::string& batch) {
+  for (size_t i = from; i < end; ++i) ledger_.acknowledged(plan_.addresses[i]);
+  acknowledged_ += end - from;
+  batches_.push_back({batch, end - from});
+  if (batches_.size() == 1) look_later();
+}
+
 void Submitter::command(const std::string& name,
                         std::function<void(const ApiClient::Reply&)> done) {
-  api_.call({"POST", "/v1/campaigns/" + id_ + "/" + name}, std::move(done));
+  api_.call({"POST", "/v1/campaigns/" + id_ + "/" + name},
+            [this, done = std::move(done)](const ApiClient::Reply& reply) {
+              if (reply.status < 300) counts_of(reply.body);
+              done(reply);
+            });
 }
 
 void Submitter::start() {
@@ -108,7 +127,7 @@ void Submitter::close() {
     bool ok = reply.status < 300 || plan_.cancel;
     if (!ok) ledger_.broke("api: close was refused: " + reply.body);
     closed_ = true;
-    look();
+    if (batches_.empty()) look_later();
   });
 }
 
@@ -137,37 +156,86 @@ void Submitter::cancel() {
   });
 }
 
-void Submitter::look() {
-  api_.call({"GET", "/v1/campaigns/" + id_}, [this](const ApiClient::Reply& reply) {
-    if (reply.status != 200) return ledger_.broke("api: a campaign is not there: " + reply.body);
-    check_counts(reply.body);
-    if (!complete_) schedule_.after(soon(30'000), [this] { look(); });
-  });
+// ---- counts ------------------------------------------------------------------------------------
+
+std::optional<Counts> Submitter::counts_of(std::string_view json) {
+  std::optional<Counts> counts = Counts::of(json);
+  if (!counts) {
+    ledger_.broke("counts: some are missing: " + std::string(json));
+  } else if (!counts->add_up()) {
+    ledger_.broke("counts: they do not add up: " + counts->text());
+  }
+  return counts;
 }
 
-void Submitter::check_counts(std::string_view json) {
-  std::string counts;
-  auto count_of = [&](const std::string& name) {
-    uint64_t count = json_number(json, "/counts/" + name).value_or(UINT64_MAX);
-    counts += name + " " + std::to_string(count) + " ";
-    return count;
-  };
-  uint64_t sum = 0;
-  for (const char* end : {"delivered", "bounced", "expired", "cancelled"}) sum += count_of(end);
-  uint64_t left = count_of("waiting") + count_of("in_flight");
-  sum += left;
-  uint64_t accepted = count_of("accepted");
-  last_counts_ = counts;
-  if (sum != accepted) ledger_.broke("counts: they do not add up: " + counts);
-  // The answer to a batch may have been lost before it was cancelled.
-  bool known = acknowledged_ == accepted ||
-               (plan_.cancel && acknowledged_ < accepted && accepted <= plan_.addresses.size());
-  if (!known) {
-    ledger_.broke("counts: " + std::to_string(acknowledged_) + " were acknowledged: " +
-                  counts);
+void Submitter::look_later() {
+  int64_t within_ms = ++looked_ <= kOftenLooks ? kLookMs : kLookLaterMs;
+  schedule_.after(Duration::milliseconds(looks_.between(1, within_ms)), [this] { look(); });
+}
+
+void Submitter::look() {
+  if (!batches_.empty() && looks_.chance(1, 2)) look_at_batch(looks_.below(batches_.size()));
+  api_.call({"GET", "/v1/campaigns/" + id_},
+            [this, known = acknowledged_](const ApiClient::Reply& reply) {
+              if (reply.status != 200) {
+                return ledger_.broke("api: a campaign is not there: " + reply.body);
+              }
+              on_campaign(reply.body, known);
+            });
+}
+
+// `known`: acknowledged before it was asked for. What is under way may count or not, also where its
+// answer was lost before it was cancelled.
+void Submitter::on_campaign(std::string_view json, uint64_t known) {
+  std::optional<Counts> counts = counts_of(json);
+  if (!counts) return;
+  last_ = *counts;
+  if (counts->accepted < known || counts->accepted > asked_) {
+    ledger_.broke("counts: " + std::to_string(known) + " were acknowledged: " + counts->text());
   }
   std::optional<std::string> state = json_text(json, "/state");
-  complete_ = state == "complete" || (state == "cancelled" && left == 0);
+  complete_ = closed_ && (state == "complete" || (state == "cancelled" && counts->left() == 0));
+  if (!complete_) return look_later();
+  check_batches(0);
+}
+
+std::optional<Counts> Submitter::counts_of_batch(size_t number, const ApiClient::Reply& reply) {
+  const Batch& batch = batches_[number];
+  if (reply.status != 200) {
+    ledger_.broke("api: batch " + batch.id + " is not there: " + reply.body);
+    return std::nullopt;
+  }
+  std::optional<Counts> counts = counts_of(reply.body);
+  if (counts && counts->accepted != batch.size) {
+    ledger_.broke("counts: of " + std::to_string(batch.size) + " in batch " + batch.id + ": " +
+                  counts->text());
+  }
+  return counts;
+}
+
+void Submitter::look_at_batch(size_t number) {
+  api_.call(
+      {"GET", "/v1/batches/" + batches_[number].id},
+      [this, number](const ApiClient::Reply& reply) { counts_of_batch(number, reply); });
+}
+
+// One after the other: nothing moves any more. A batch whose answer was lost is not known here.
+void Submitter::check_batches(size_t from) {
+  if (from < batches_.size()) {
+    return api_.call({"GET", "/v1/batches/" + batches_[from].id},
+                     [this, from](const ApiClient::Reply& reply) {
+                       std::optional<Counts> counts = counts_of_batch(from, reply);
+                       if (counts) in_batches_ += *counts;
+                       check_batches(from + 1);
+                     });
+  }
+  checked_ = true;
+  if (last_.accepted != acknowledged_) return;
+  if (!batches_.empty() && in_batches_ != last_) {
+    ledger_.broke("counts: the batches of " + plan_.name + " come to " + in_batches_.text() +
+                  ", all of it to " + last_.text());
+  }
+  ledger_.counted(plan_.name, last_.ends);
 }
 
 }  // namespace postring::sim

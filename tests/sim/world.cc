@@ -33,7 +33,7 @@ World::World(uint64_t seed, const Options& options, Say say)
   machine_.sync_failures_left = options.sync_failures;
   machine_.on_connect = [this](const IpAddress& ip) { check_connections(ip); };
   ledger_.grace = Duration::milliseconds(100) +
-                  Duration::microseconds(2 * options.stall_us_max + 10 * options.turn_us_max);
+                  Duration::microseconds(2 * options.longest_stall_us() + 10 * options.turn_us_max);
   make_hosts();
   make_clients();
   plan_faults();
@@ -174,13 +174,14 @@ std::string World::what_waits() const {
   return text;
 }
 
-// A bucket filled at each start of the process; what rides behind another's reply may be late by
-// one message of each connection.
+// A bucket filled at each start of the process. A MAIL that rides with the end of another message
+// has its permit when it is lined up and leaves when the peer asks for that message: it may be late
+// by any time, one on each connection that the host has had at a time.
 void World::check_rates() {
   const Options& o = faults_.options;
   if (o.messages_per_second == 0) return;
-  int64_t room = (o.burst + o.connections + 1) * 1'000'000;
   for (size_t i = 0; i < hosts_.size(); ++i) {
+    int64_t room = (o.burst + hosts_[i]->late_mails_max()) * 1'000'000;
     int64_t level = room;
     Instant last{};
     size_t start = 0;

@@ -188,7 +188,8 @@ void World::end_in_start(bool started) {
 Instant World::unsafe_since(bool power_cut) const {
   const Options& o = faults_.options;
   Duration window =
-      Duration::milliseconds(50) + Duration::microseconds(2 * o.stall_us_max + 2 * o.io_us_max);
+      Duration::milliseconds(50) +
+      Duration::microseconds(2 * o.longest_stall_us() + 2 * o.io_us_max);
   if (power_cut) window = window + Duration::microseconds(3 * o.sync_us_max);
   Instant since = schedule_.now() - window;
   // Nothing is written any more since then.
@@ -220,7 +221,7 @@ void World::stop_node() {
 void World::on_node_ended() {
   say("world: it has ended");
   if (node_->spool_failed()) {
-    left_unsafe_since_ = machine_.sync_failed_at - Duration::seconds(1);
+    left_unsafe_since_ = unsafe_since(true);
     ledger_.process_ended(left_unsafe_since_);
   } else if (machine_.open_count() > 0 || !machine_.rings.empty()) {
     ledger_.broke("left over: " + std::to_string(machine_.open_count()) + " descriptors");
