@@ -113,7 +113,7 @@ def measure_latency(disk):
             {"/etc/postring.toml": CONFIG + limits, "/etc/mxsim.toml": MXSIM + rules},
             modules=("sch_netem",))
         machine = vm.Vm(folder, 1, image, folder / "disk.img", host, {port: 8025})
-        key = machine.wait_for(r"KEY=(\S+)", BOOT_S).group(1)
+        key = machine.wait_for(r"KEY=(\S+)\s", BOOT_S).group(1)
         check("NO NETEM" not in machine.text(), f"netem: {machine.text()[-2000:]}")
         average = machine.wait_for(r"round-trip min/avg/max = [\d.]+/([\d.]+)/", BOOT_S).group(1)
         record("latency.round_trip_ms", float(average))

@@ -159,7 +159,9 @@ class Vm:
         return self.console.read_text(errors="replace")
 
     def wait_for(self, pattern, deadline_s=None):
-        """Waits until the console shows the pattern; returns the match."""
+        """Waits until the console shows the pattern; returns the match.
+
+        What is being written may be there in part: a pattern of a word says what follows it."""
         def shown():
             match = re.search(pattern, self.text())
             if not match:

@@ -57,6 +57,7 @@ std::string entry_json(std::string_view recipient, const Entry& entry) {
   out += std::string(",\"bytes_changed\":") + (entry.bytes_changed ? "true" : "false");
   out += ",\"sha256\":\"" + (entry.bodies > 0 ? to_hex(entry.hash) : "") + '"';
   out += number("first_ms", entry.first_ms) + number("last_ms", entry.last_ms);
+  out += number("accepted_ms", entry.accepted_ms);
   out += ",\"source\":\"" + std::string(source) + '"';
   out += ",\"message_id\":" + json_string(entry.message_id);
   out += ",\"sender\":" + json_string(entry.sender) + '}';
@@ -99,7 +100,7 @@ void Ledger::received(std::string_view recipient, const Delivery& delivery) {
   entry.body = delivery.body;
   entry.source = delivery.source;
   entry.last_ms = wall_ms();
-  if (delivery.accepted) ++entry.accepted;
+  if (delivery.accepted && entry.accepted++ == 0) entry.accepted_ms = entry.last_ms;
   if (delivery.reply_lost) ++entry.reply_lost;
 }
 

@@ -32,7 +32,8 @@ struct Entry {
   uint32_t bodies = 0;         // messages seen whole, whatever was answered
   bool bytes_changed = false;  // two bodies differed
   Hash hash{};
-  int64_t first_ms = 0;
+  int64_t first_ms = 0;     // of the first attempt
+  int64_t accepted_ms = 0;  // when its message was taken for the first time
   int64_t last_ms = 0;
   uint32_t source = 0;  // the client's address
   std::string message_id;
