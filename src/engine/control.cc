@@ -155,10 +155,12 @@ void Control::start(Worker& worker, std::vector<Recovered> recovered) {
   for (const TenantInfo& tenant : registry_->tenants()) {
     broadcast([tenant](Worker& there) { there.put_tenant(tenant.name, tenant.id); }, [] {});
   }
+  // Before anybody may submit: an id that came to nothing in a crash is not given to another who is
+  // not meant.
+  erase_again();
   broadcast([](Worker& there) { there.keys_are_known(); }, [] {});
   registry_->when_failed([this] { spool_failed(); });
   registry_->start();
-  erase_again();
   loop_.timers().arm(marks_timer_, loop_.now() + kMarksWritten);
   watch_room();
 }

@@ -97,6 +97,8 @@ class Control {
   void watch_room();
 
   // control_erase.cc
+  void erase_before(TenantId tenant, const std::string& address, std::vector<RecipientId> ends,
+                    submission::Answer<submission::EraseResult> answer);
   void ask_homes_to_erase(const Erasure& erasure,
                           std::move_only_function<void(std::optional<queue::Erased>)> done);
   void erase_again();

@@ -3,10 +3,11 @@
 #include "base/check.h"
 #include "engine/control.h"
 
-// Erasing an address. First that it is erased becomes durable: from then on no event of it names
-// it. Then all homes end what lives of it, and reclaim their records; while they have not, every
-// start of the process asks them again. What names it in older event segments is left out whenever
-// they are read, and goes with them.
+// Erasing an address. How far the ids of all homes have come says who was accepted before it. First
+// that it is erased becomes durable: from then on no event of it names it. Then all homes end what
+// lives of it, and reclaim their records; while they have not, every start of the process asks them
+// again. What names it in older event segments is left out whenever they are read, and goes with
+// them.
 namespace postring::engine {
 
 using Erased = std::optional<queue::Erased>;
@@ -24,8 +25,10 @@ void erase_at(Worker& worker, const Erasure& erasure, std::move_only_function<vo
   auto gathered = std::make_shared<Gathered>();
   gathered->done = std::move(done);
   for (const auto& home : worker.homes()) {
+    RecipientId end = erasure.end_of(home->slice());
+    if (end == 0) continue;
     ++gathered->left;
-    home->erase(erasure.address, erasure.tenant, erasure.before, [gathered](Erased erased) {
+    home->erase(erasure.address, erasure.tenant, end, [gathered](Erased erased) {
       if (!erased) gathered->sum.reset();
       if (erased && gathered->sum) {
         gathered->sum->cancelled += erased->cancelled;
@@ -45,6 +48,23 @@ void Control::erase(TenantId tenant, const std::string& address,
     why.detail = closing_ ? "" : "too many addresses were erased of late";
     return answer(std::unexpected(std::move(why)));
   }
+  using Ends = std::vector<RecipientId>;
+  worker_->ask_all<Ends>(
+      [](Worker& there, auto reply) {
+        Ends ends;
+        for (const auto& home : there.homes()) ends.push_back(home->next_id());
+        reply(std::move(ends));
+      },
+      [this, tenant, address, answer = std::move(answer)](std::vector<Ends> all) mutable {
+        Ends ends;
+        for (const Ends& some : all) ends.insert(ends.end(), some.begin(), some.end());
+        erase_before(tenant, address, std::move(ends), std::move(answer));
+      });
+}
+
+void Control::erase_before(TenantId tenant, const std::string& address,
+                           std::vector<RecipientId> ends,
+                           submission::Answer<submission::EraseResult> answer) {
   auto known = std::make_shared<Erasure>();
   auto go_on = [this, known, answer = std::move(answer)](bool ok) mutable {
     submission::Refused failed;
@@ -59,7 +79,7 @@ void Control::erase(TenantId tenant, const std::string& address,
       answer(submission::EraseResult{erased->cancelled, erased->in_flight});
     });
   };
-  *known = erasures_->add(tenant, address, loop_.wall_now(), std::move(go_on));
+  *known = erasures_->add(tenant, address, std::move(ends), std::move(go_on));
 }
 
 void Control::ask_homes_to_erase(const Erasure& erasure,

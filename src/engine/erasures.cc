@@ -9,13 +9,14 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "base/json_writer.h"
-#include "base/time_text.h"
 #include "io/file.h"
+#include "mail/id_text.h"
 
 namespace postring::engine {
 namespace {
 
 constexpr uint64_t kFileMax = 64u << 20;
+constexpr std::string_view kFormat = "erased 2";
 
 std::string_view text_of(const simdjson::dom::element& event, const char* name) {
   std::string_view text;
@@ -23,6 +24,12 @@ std::string_view text_of(const simdjson::dom::element& event, const char* name) 
 }
 
 }  // namespace
+
+RecipientId Erasure::end_of(SliceNumber slice) const {
+  auto end = std::find_if(ends.begin(), ends.end(),
+                          [slice](RecipientId id) { return slice_of(id) == slice; });
+  return end == ends.end() ? 0 : *end;
+}
 
 Erasures::Erasures(Loop& loop, std::string path) : loop_(loop), path_(std::move(path)) {}
 
@@ -43,14 +50,17 @@ Result<void> Erasures::read() {
   ByteReader tail(all.substr(body.size()));
   ByteReader reader(body);
   bool good = tail.fixed<uint32_t>() == crc32c(body) && tail.ok();
+  good = good && reader.raw(kFormat.size()) == kFormat;
   while (good && !reader.done()) {
     Erasure erasure;
     erasure.id = reader.fixed<uint64_t>();
     erasure.tenant = reader.fixed<TenantId>();
-    erasure.before.us = reader.fixed<int64_t>();
     erasure.events_end = reader.fixed<uint64_t>();
     std::string_view hash = reader.raw(erasure.address_hash.size());
     erasure.event_hash = reader.fixed<uint32_t>();
+    for (auto left = reader.fixed<uint16_t>(); left > 0 && reader.ok(); --left) {
+      erasure.ends.push_back(reader.fixed<RecipientId>());
+    }
     erasure.address = reader.raw(reader.fixed<uint16_t>());
     good = reader.ok();
     if (!good) break;
@@ -66,14 +76,16 @@ Result<void> Erasures::read() {
 std::string Erasures::encode() const {
   std::string bytes;
   ByteWriter writer(bytes);
+  writer.raw(kFormat);
   for (const auto& [event_hash, erasure] : by_hash_) {
     writer.fixed<uint64_t>(erasure.id);
     writer.fixed<TenantId>(erasure.tenant);
-    writer.fixed<int64_t>(erasure.before.us);
     writer.fixed<uint64_t>(erasure.events_end);
     writer.raw({reinterpret_cast<const char*>(erasure.address_hash.data()),
                 erasure.address_hash.size()});
     writer.fixed<uint32_t>(event_hash);
+    writer.fixed<uint16_t>(static_cast<uint16_t>(erasure.ends.size()));
+    for (RecipientId end : erasure.ends) writer.fixed<RecipientId>(end);
     writer.fixed<uint16_t>(static_cast<uint16_t>(erasure.address.size()));
     writer.raw(erasure.address);
   }
@@ -105,13 +117,12 @@ void Erasures::write_soon() {
   });
 }
 
-Erasure Erasures::add(TenantId tenant, std::string address, WallTime now,
+Erasure Erasures::add(TenantId tenant, std::string address, std::vector<RecipientId> ends,
                       std::move_only_function<void(bool)> durable) {
   Erasure erasure;
   erasure.id = next_id_++;
   erasure.tenant = tenant;
-  // All that was accepted in this millisecond is meant: events cannot tell it apart.
-  erasure.before = WallTime::from_ms(now.whole_ms() + 1);
+  erasure.ends = std::move(ends);
   erasure.address_hash = sha256(address);
   erasure.event_hash = event_address_hash(address);
   erasure.address = std::move(address);
@@ -130,11 +141,11 @@ bool Erasures::cover(const EventEntry& entry) const {
     return false;
   }
   Sha256 address = sha256(text_of(event, "address"));
-  WallTime queued = parse_rfc3339(text_of(event, "queued")).value_or(WallTime{});
+  RecipientId id = mail::parse_id(text_of(event, "recipient")).value_or(0);
   return std::any_of(at, end, [&](const auto& known) {
     const Erasure& erasure = known.second;
     return (erasure.tenant == 0 || erasure.tenant == entry.tenant) &&
-           erasure.address_hash == address && queued < erasure.before;
+           erasure.address_hash == address && id < erasure.end_of(slice_of(id));
   });
 }
 

@@ -3,13 +3,14 @@
 //   erasures.add(tenant, address, now, [](bool ok) { ... });   // ok: durable
 //   if (erasures.cover(entry)) json = erased_event(entry.json);
 //
-// Everything about the address that was accepted before an erasure is covered by it: events of it
-// are kept, and those kept before are read, without what names it. An erasure is known by a hash of
-// the address once no slice of the spool names it, and forgotten when the event log holds nothing
-// older: both are what the caller finds out. Used on the control worker.
+// Everything about the address that was accepted before an erasure is covered by it, whatever the
+// wall clock said: it knows how far the ids of each slice had come. Events of it are kept, and
+// those kept before are read, without what names it. An erasure is known by a hash of the address
+// once no slice of the spool names it, and forgotten when the event log holds nothing older: both
+// are what the caller finds out. Used on the control worker.
 //
-// The file: (id:u64 tenant:u32 before_us:i64 events_end:u64 sha256 event_hash:u32 size:u16
-// address)* crc32c:u32, written anew with every change.
+// The file: "erased 2" (id:u64 tenant:u32 events_end:u64 sha256 event_hash:u32 slices:u16
+// (end:u64)* size:u16 address)* crc32c:u32, written anew with every change.
 #pragma once
 
 #include <cstdint>
@@ -35,12 +36,15 @@ constexpr size_t kErasuresMax = 100'000;  // known at a time
 struct Erasure {
   uint64_t id = 0;
   TenantId tenant = 0;      // 0: of every tenant
-  WallTime before;          // whole milliseconds, as events say them
+  std::vector<RecipientId> ends;  // of each slice: who was accepted before has an id below
   std::string address;      // empty: no slice names it any more
   uint64_t events_end = 0;  // events from this one on do not name it; 0: not known yet
   Sha256 address_hash{};
   uint32_t event_hash = 0;
   bool asked = false;  // in this life: all homes were asked and have answered
+
+  // 0: nobody of the slice was accepted before.
+  RecipientId end_of(SliceNumber slice) const;
 };
 
 class Erasures {
@@ -51,7 +55,7 @@ class Erasures {
 
   bool full() const { return by_hash_.size() >= kErasuresMax; }
   // The callback runs in a later turn: whether it is durable. Where not, it is not known.
-  Erasure add(TenantId tenant, std::string address, WallTime now,
+  Erasure add(TenantId tenant, std::string address, std::vector<RecipientId> ends,
               std::move_only_function<void(bool ok)> durable);
   bool cover(const EventEntry& entry) const;
 

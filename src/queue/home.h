@@ -309,11 +309,15 @@ class Home {
   bool is_empty() const;
 
   // ---- erasing ----
-  // What waits of the address and was accepted before `before` is cancelled (`tenant` 0: of every
-  // tenant); what is in flight is, when its attempt is over and did not end it. The callback comes
+  // Whoever comes next gets it: all who were accepted so far, or are of a batch that is coming in,
+  // have one below.
+  RecipientId next_id() const;
+  // What waits of the address and has an id below `end` is cancelled (`tenant` 0: of every tenant);
+  // what is in flight is, when its attempt is over and did not end it. The callback comes
   // when the outcomes are durable, with nothing where the log failed or the home is closing. Then
-  // the log is reclaimed until no record names the address: is_erasing() is true that long.
-  void erase(std::string address, TenantId tenant, WallTime before,
+  // the log is reclaimed until no record names the address: is_erasing() is true that long. From
+  // the call on nobody gets an id below `end`, so that after a crash it means the same people.
+  void erase(std::string address, TenantId tenant, RecipientId end,
              std::move_only_function<void(std::optional<Erased>)> callback);
   bool is_erasing() const;
 

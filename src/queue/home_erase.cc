@@ -25,7 +25,7 @@ constexpr Duration kErasePassEvery = Duration::hours(1);
 struct Home::State::EraseOp {
   std::string address;
   TenantId tenant = 0;
-  WallTime before;
+  RecipientId end = 0;
   std::vector<RecipientId> found;  // may be of the address: its hash is
   size_t at = 0;
   size_t loading = 0;
@@ -35,15 +35,20 @@ struct Home::State::EraseOp {
   std::move_only_function<void(std::optional<Erased>)> callback;
 };
 
-void Home::erase(std::string address, TenantId tenant, WallTime before,
+RecipientId Home::next_id() const {
+  return make_recipient_id(state_->options_.slice, state_->next_counter_);
+}
+
+void Home::erase(std::string address, TenantId tenant, RecipientId end,
                  std::move_only_function<void(std::optional<Erased>)> callback) {
   auto op = std::make_shared<State::EraseOp>();
   for (Slot slot : state_->recipients_.find_address(address, UINT32_MAX)) {
     op->found.push_back(state_->recipients_.id_of(slot));
   }
+  state_->next_counter_ = std::max(state_->next_counter_, end & kCounterMask);
   op->address = std::move(address);
   op->tenant = tenant;
-  op->before = before;
+  op->end = end;
   op->callback = std::move(callback);
   state_->erasures_.push_back(std::move(op));
   state_->schedule_turn();
@@ -104,7 +109,7 @@ void Home::State::judge_erased(const std::shared_ptr<EraseOp>& op, RecipientId i
     Slot at = recipients_.find(id);
     if (at == kNoSlot || loaded == nullptr) return;
     const spool::Recipient& recipient = loaded->recipient;
-    bool meant = recipient.address == op->address && recipient.accepted_at < op->before &&
+    bool meant = recipient.address == op->address && recipient.id < op->end &&
                  (op->tenant == 0 || recipient.tenant == op->tenant);
     if (meant && !closing_ && !failed_) mark_erased(*op, at);
   });

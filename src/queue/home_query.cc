@@ -102,9 +102,13 @@ RecipientStatus Home::State::status_of(Slot slot, const Loaded& loaded) const {
   status.campaign = campaign.id;
   status.batch = batch.id;
   status.tenant = batch.tenant;
-  status.address = loaded.recipient.address;
-  status.ref = loaded.recipient.ref;
-  status.meta = loaded.recipient.meta;
+  bool erased = entry.has(kEntryErased);
+  if (!erased) {
+    status.address = loaded.recipient.address;
+    status.ref = loaded.recipient.ref;
+    status.meta = loaded.recipient.meta;
+    status.reply.text = loaded.reply.text;
+  }
   status.mail_class = loaded.recipient.mail_class;
   status.in_flight = entry.state() == EntryState::leased;
   status.destination = {options_.slice, flow.destination,
@@ -118,13 +122,11 @@ RecipientStatus Home::State::status_of(Slot slot, const Loaded& loaded) const {
   status.stage = loaded.stage;
   status.reply.code = loaded.reply.code;
   std::copy(loaded.reply.enhanced.begin(), loaded.reply.enhanced.end(), status.reply.enhanced);
-  status.reply.text = loaded.reply.text;
   status.source = loaded.last_source.empty() ? loaded.recipient.source : loaded.last_source;
   const CampaignInfo* info = campaign_states_.find(campaign.id);
   if (status.in_flight) {
     status.hold = Hold::none;
-  } else if (entry.state() == EntryState::finishing || campaign.cancelled ||
-             entry.has(kEntryErased)) {
+  } else if (entry.state() == EntryState::finishing || campaign.cancelled || erased) {
     status.hold = Hold::ending;
   } else if (info != nullptr && info->state == CampaignState::loading) {
     status.hold = Hold::not_started;

@@ -11,7 +11,6 @@
 namespace postring::queue {
 namespace {
 
-constexpr uint64_t kCounterMask = (uint64_t{1} << 48) - 1;
 
 std::vector<std::string> split(std::string_view text) {
   std::vector<std::string> names;

@@ -32,6 +32,8 @@ namespace postring::queue {
 // The log's entry that says which ids come next: two varints, recipients' and batches' counters.
 constexpr std::string_view kNextIdsKey = "next ids";
 
+constexpr uint64_t kCounterMask = (uint64_t{1} << 48) - 1;  // of an id
+
 // What was counted of a batch or campaign; `waiting` follows from it.
 struct Tally {
   uint64_t accepted = 0;

@@ -18,8 +18,8 @@ class HomeErase : public testing::Test {
 
   std::optional<Erased> erase(const std::string& address, TenantId tenant = kTenant) {
     std::optional<std::optional<Erased>> answer;
-    WallTime before = rig_.loop().wall_now() + Duration::milliseconds(1);
-    rig_.home().erase(address, tenant, before, [&](std::optional<Erased> e) { answer = e; });
+    rig_.home().erase(address, tenant, rig_.home().next_id(),
+                      [&](std::optional<Erased> e) { answer = e; });
     rig_.turn_until([&] { return answer.has_value(); });
     return answer.value_or(std::nullopt);
   }
@@ -92,6 +92,11 @@ TEST_F(HomeErase, WhatIsInFlightDoesNotWaitAgain) {
   EXPECT_EQ(erased->cancelled, 0u);
   EXPECT_EQ(erased->in_flight, 3u);
   EXPECT_TRUE(rig_.home().is_erasing());
+  EXPECT_TRUE(rig_.find("gone@x.test").empty());
+  StatusPage listed;
+  rig_.home().list(1, std::nullopt, 0, 10, [&](StatusPage p) { listed = std::move(p); });
+  rig_.turn_until([&] { return listed.recipients.size() == 3; });
+  EXPECT_EQ(listed.recipients[0].address + listed.recipients[0].ref, "");
   rig_.settle(ids[0], Outcome::delivered);
   rig_.settle(ids[1], Outcome::deferred);
   rig_.home().give_back(ids[2]);
@@ -103,6 +108,39 @@ TEST_F(HomeErase, WhatIsInFlightDoesNotWaitAgain) {
   EXPECT_TRUE(counts.adds_up());
   EXPECT_TRUE(rig_.find("gone@x.test").empty());
   wait_until_clean();
+}
+
+// What was accepted before is told by its id: the wall clock may go back.
+TEST_F(HomeErase, AClockThatGoesBackHidesNobody) {
+  rig_.campaign(1, CampaignState::running);
+  rig_.start();
+  rig_.submit(1, {{.address = "gone@x.test"}});
+  jump_wall_clock(Duration::hours(-1));
+  RecipientId end = rig_.home().next_id();
+  EXPECT_EQ(erase("gone@x.test")->cancelled, 1u);
+  jump_wall_clock(Duration::hours(-1));
+  rig_.submit(1, {{.address = "gone@x.test"}});
+  std::optional<std::optional<Erased>> again;
+  rig_.home().erase("gone@x.test", kTenant, end, [&](std::optional<Erased> e) { again = e; });
+  rig_.turn_until([&] { return again.has_value(); });
+  EXPECT_EQ((*again)->cancelled, 0u);
+  EXPECT_EQ(rig_.find("gone@x.test").size(), 1u);
+  jump_wall_clock(Duration::hours(2));
+}
+
+TEST_F(HomeErase, AnIdThatCameToNothingIsNotGivenToAStranger) {
+  rig_.campaign(1, CampaignState::running);
+  rig_.start();
+  RecipientId end = rig_.home().next_id() + 10;  // of a life whose end nobody saw
+  std::optional<std::optional<Erased>> again;
+  rig_.home().erase("gone@x.test", kTenant, end, [&](std::optional<Erased> e) { again = e; });
+  auto ids = rig_.submit(1, {{.address = "gone@x.test"}});
+  EXPECT_GE(ids[0], end);
+  rig_.turn_until([&] { return again.has_value(); });
+  EXPECT_EQ(rig_.find("gone@x.test").size(), 1u);
+  wait_until_clean();
+  rig_.restart();
+  EXPECT_GT(rig_.home().next_id(), ids[0]);
 }
 
 TEST_F(HomeErase, NoFileNamesTheAddress) {
