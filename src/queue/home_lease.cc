@@ -184,7 +184,7 @@ void Home::State::fill(const std::shared_ptr<PullOp>& op, size_t index, Slot slo
   if (!batch.message->has_inline_content) return done();
   load_commit(batch.id, [this, op, index, done](const spool::BatchCommit* commit) {
     Lease& waiting = op->leases[index];
-    if (commit != nullptr) {
+    if (commit != nullptr && commit->inline_content != spool::kLostContent) {
       waiting.bytes.append(commit->inline_content);
     } else {
       settle_damaged(std::exchange(waiting.id, 0));

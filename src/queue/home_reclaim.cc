@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "base/mark.h"
 #include "queue/home_state.h"
@@ -160,11 +161,53 @@ void Home::State::copy_commit(const spool::RecordView& record) {
   bool answers = !commit.idempotency_key.empty() && known == batch_slots_.end() &&
                  loop_.wall_now() - commit.committed_at <= options_.kept;
   if (!is_kept && !answers) return;
+  if (is_kept) commits_copied_.insert(commit.batch);
   commit.copied = true;
   commit.dropped = {};
   std::string payload;
   spool::encode(commit, payload);
   append_copy(spool::BatchCommit::kType, std::move(payload));
+}
+
+// A commit that is damaged would be gone with its segment, and at the next start everyone who lives
+// of its batch: another says what is known of it.
+void Home::State::replace_lost_commits() {
+  std::set<BatchId> copied = std::exchange(commits_copied_, {});
+  for (const auto& [id, slot] : batch_slots_) {
+    const Batch& batch = batches_[slot];
+    bool committed = batch.open == nullptr || batch.open->commit_written;
+    if (!committed || batch.commit.segment != reclaim_segment_ || copied.contains(id)) continue;
+    append_copy(spool::BatchCommit::kType, stand_in(batch));
+  }
+}
+
+// Without its idempotency key, and with a content of its own only where that is stored.
+std::string Home::State::stand_in(const Batch& batch) const {
+  spool::BatchCommit record;
+  record.batch = batch.id;
+  record.campaign = campaigns_[batch.campaign].id;
+  record.tenant = batch.tenant;
+  record.copied = true;
+  record.mail_class = batch.mail_class;
+  record.committed_at = batch.committed_at;
+  record.accepted = batch.tally.accepted;
+  record.duplicates = batch.tally.duplicates;
+  record.rejected = batch.tally.rejected;
+  std::string sources, retry;
+  if (batch.message != nullptr) {
+    const MessageInfo& message = *batch.message;
+    sources = joined(source_sets_.names(message.sources));
+    retry = packed(message.retry.retry);
+    record.tenant_name = message.tenant_name;
+    std::memcpy(record.content.data(), message.content.data(), record.content.size());
+    if (message.has_inline_content) record.inline_content = spool::kLostContent;
+    record.sources = sources;
+    record.retry = retry;
+    record.max_age_s = static_cast<uint64_t>(message.retry.max_age.whole_seconds());
+  }
+  std::string payload;
+  spool::encode(record, payload);
+  return payload;
 }
 
 void Home::State::append_copy(spool::RecordType type, std::string payload) {
@@ -177,9 +220,11 @@ void Home::State::scanned(bool ok) {
     to_fold_.clear();
     copies_.clear();
     seen_.clear();
+    commits_copied_.clear();
     return reclaim_failed();
   }
   scan_done_ = true;
+  replace_lost_commits();
   while (!seen_.empty()) flush_seen(seen_.begin()->first);
   pump_copies();
 }

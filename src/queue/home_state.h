@@ -208,6 +208,9 @@ class Home::State {
   void try_commit(Slot slot, CommitInput input,
                   std::move_only_function<void(Result<Committed, SubmitError>)> callback);
   std::string encode_commit(const Batch& batch, const CommitInput& input, WallTime now) const;
+  // As a commit has them.
+  static std::string joined(const std::vector<std::string>& names);
+  static std::string packed(const std::vector<Duration>& waits);
   void discard(BatchHandle handle);
   Batch& open_batch(BatchHandle handle);
   void drop_entries(Batch& batch, const std::vector<uint32_t>& dropped);
@@ -308,6 +311,8 @@ class Home::State {
   void copy_commit(const spool::RecordView& record);
   void note_seen(CampaignId campaign, const Fingerprint& fingerprint);
   void flush_seen(CampaignId campaign);
+  void replace_lost_commits();
+  std::string stand_in(const Batch& batch) const;
   void append_copy(spool::RecordType type, std::string payload);
   void end_damaged(Slot slot);
   void copy_folded(Slot slot, const Loaded& loaded);
@@ -432,6 +437,7 @@ class Home::State {
   uint32_t reclaim_failures_ = 0;  // in a row
   Instant reclaim_after_;
   std::map<CampaignId, std::string> seen_;
+  std::set<BatchId> commits_copied_;  // while the segment is scanned
   spool::Position copies_end_;
 
   Timer due_timer_;

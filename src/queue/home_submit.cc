@@ -19,7 +19,9 @@ SubmitError submit_error(spool::AppendError error) {
   return SubmitError::failed;
 }
 
-std::string joined(const std::vector<std::string>& names) {
+}  // namespace
+
+std::string Home::State::joined(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) {
     if (!text.empty()) text += ',';
@@ -28,7 +30,11 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-}  // namespace
+std::string Home::State::packed(const std::vector<Duration>& waits) {
+  std::string bytes;
+  for (Duration wait : waits) ByteWriter(bytes).varint(static_cast<uint64_t>(wait.whole_seconds()));
+  return bytes;
+}
 
 Result<BatchHandle, SubmitError> Home::State::begin(const NewBatch& in) {
   if (!options_.takes_mail) return std::unexpected(SubmitError::no_mail);
@@ -209,9 +215,7 @@ std::string Home::State::encode_commit(const Batch& batch, const CommitInput& in
   record.dropped = dropped;
   if (batch.message != nullptr) {
     sources = joined(open.sources);
-    for (Duration wait : open.retry.retry) {
-      ByteWriter(retry).varint(static_cast<uint64_t>(wait.whole_seconds()));
-    }
+    retry = packed(open.retry.retry);
     record.tenant_name = batch.message->tenant_name;
     std::memcpy(record.content.data(), batch.message->content.data(), record.content.size());
     record.inline_content = open.inline_content;

@@ -69,6 +69,9 @@ struct Recipient {
 // The batch's recipients are accepted: everything before it with this batch id counts, but for the
 // dropped ones. Copied forward (`copied`) while the batch is kept: then it only says what the batch
 // is, the counting was done by the first.
+// What stands for a content that could not be read when its commit was copied.
+constexpr std::string_view kLostContent = "lost";
+
 struct BatchCommit {
   static constexpr RecordType kType = RecordType::batch_commit;
   BatchId batch = 0;
@@ -89,7 +92,7 @@ struct BatchCommit {
   // Of a message without a campaign, which otherwise says these.
   std::string_view tenant_name;      // optional
   std::array<uint8_t, 32> content{};  // the name of the stored content; all zero: absent
-  std::string_view inline_content;   // optional: the compiled content itself
+  std::string_view inline_content;   // optional: the compiled content itself, or kLostContent
   std::string_view sources;          // optional: names separated by commas
   std::string_view retry;            // optional: waits in seconds, as varints
   uint64_t max_age_s = 0;            // optional

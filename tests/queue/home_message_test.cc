@@ -57,6 +57,44 @@ TEST_F(HomeMessageTest, AMessageWithoutACampaignCarriesItsOwn) {
   EXPECT_EQ(rig_.events[0].tenant_name, "acme");
 }
 
+// Reclaim meets a commit that cannot be read any more: who lives of the batch is not lost with it.
+TEST_F(HomeMessageTest, WhoseCommitIsDamagedIsToldSo) {
+  rig_.start();
+  NewBatch in;
+  in.tenant = 3;
+  in.tenant_name = "spoilt";
+  in.inline_content = "the content";
+  BatchHandle own = begin(in);
+  rig_.append(own, {.address = "a@x.test"});
+  rig_.commit(own);
+  in.inline_content = {};
+  in.content[0] = std::byte{7};
+  in.sources = {"s9"};
+  BatchHandle stored = begin(in);
+  rig_.append(stored, {.address = "b@y.test"});
+  rig_.commit(stored);
+  rig_.spoil("spoilt");
+  std::optional<std::optional<Erased>> pass;
+  rig_.home().erase("nobody@x.test", 0, rig_.home().next_id(),
+                    [&](std::optional<Erased> erased) { pass = erased; });
+  rig_.turn_until([&] {
+    advance_clock(Duration::milliseconds(100));
+    return pass.has_value() && !rig_.home().is_erasing();
+  });
+  rig_.restart();
+  rig_.turns(3);
+  auto offer = rig_.offer_of("y.test");
+  ASSERT_TRUE(offer);
+  EXPECT_EQ(offer->sources, std::vector<std::string>{"s9"});
+  ASSERT_EQ(rig_.pull(offer->id).leases.size(), 1u);
+  offer = rig_.offer_of("x.test");
+  ASSERT_TRUE(offer);
+  EXPECT_TRUE(rig_.pull(offer->id).leases.empty());
+  rig_.wait_for_events(1);
+  EXPECT_EQ(rig_.events[0].outcome, Outcome::bounced);
+  EXPECT_EQ(rig_.events[0].address, "a@x.test");
+}
+
 TEST_F(HomeMessageTest, RecipientsOfOneMessageShareIt) {
   rig_.start();
   NewBatch in;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -85,6 +86,18 @@ class HomeRig {
     close();
     options.exported = last_event;
     start();
+  }
+
+  // A bit of the text flips wherever a file of the slice has it.
+  void spoil(const std::string& text) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+      std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+      std::string bytes(std::istreambuf_iterator<char>(file), {});
+      for (size_t at = 0; (at = bytes.find(text, at)) != std::string::npos; ++at) {
+        file.seekp(static_cast<std::streamoff>(at));
+        file.put(static_cast<char>(text[0] ^ 1));
+      }
+    }
   }
 
   void turn() { loop_->turn(Instant{}); }
