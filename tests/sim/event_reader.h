@@ -11,8 +11,8 @@ namespace postring::sim {
 
 class EventReader {
  public:
-  EventReader(Schedule& schedule, ApiClient& api, Ledger& ledger)
-      : schedule_(schedule), api_(api), ledger_(ledger) {}
+  EventReader(Schedule& schedule, ApiClient& api, Ledger& ledger, std::string tenant)
+      : schedule_(schedule), api_(api), ledger_(ledger), tenant_(std::move(tenant)) {}
 
   void begin() { read(); }
   void stop() { stopped_ = true; }
@@ -20,11 +20,12 @@ class EventReader {
 
  private:
   void read();
-  void on_page(const std::string& json);
+  void on_page(const std::string& json, Instant asked);
 
   Schedule& schedule_;
   ApiClient& api_;
   Ledger& ledger_;
+  std::string tenant_;
   std::string cursor_;
   bool stopped_ = false;
   bool reading_ = false;

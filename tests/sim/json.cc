@@ -39,9 +39,10 @@ std::optional<EventPage> json_events(std::string_view json) {
     std::string_view logged;
     if (event["attempt"].get(attempt)) attempt = 0;
     if (event["logged"].get(logged)) return std::nullopt;
-    out.events.push_back(
-        {std::string(id), std::string(type), std::string(address), attempt,
-         possible_duplicate, std::string(logged), simdjson::minify(event)});
+    bool erased = false;
+    if (event["erased"].get(erased)) erased = false;
+    out.events.push_back({std::string(id), std::string(type), std::string(address), attempt,
+                          possible_duplicate, std::string(logged), erased, simdjson::minify(event)});
   }
   return out;
 }

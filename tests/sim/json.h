@@ -14,10 +14,11 @@ std::optional<uint64_t> json_number(std::string_view json, std::string_view path
 
 struct EventPage {
   struct Event {
-    std::string id, type, address;  // no address: it is about a campaign
+    std::string id, type, address;  // no address: it is about a campaign, or erased
     uint64_t attempt = 0;
     bool possible_duplicate = false;
     std::string logged;  // RFC 3339
+    bool erased = false;
     std::string json;
   };
   std::string next;

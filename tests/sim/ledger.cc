@@ -101,6 +101,18 @@ void Ledger::acknowledged(const std::string& address) {
 
 void Ledger::stopped(const std::string& campaign) { stopped_.emplace(campaign, schedule_.now()); }
 
+void Ledger::erasure_asked(const std::string& address) {
+  find(address)->erasure_began = true;
+  ++erasures_;
+}
+
+void Ledger::erased(const std::string& address, bool at_rest) {
+  Person* person = find(address);
+  note("erased", address);
+  person->erased = schedule_.now();
+  person->erased_at_rest = at_rest;
+}
+
 void Ledger::goes_on(const std::string& campaign) { stopped_.erase(campaign); }
 
 void Ledger::mail(const std::string& address, Instant sent) {
@@ -111,6 +123,9 @@ void Ledger::mail(const std::string& address, Instant sent) {
   auto stop = stopped_.find(person->campaign);
   if (stop != stopped_.end() && sent > stop->second + grace) {
     broke("stopped: MAIL for " + address + " though " + person->campaign + " stands still");
+  }
+  if (person->erased_at_rest && sent > person->erased + grace) {
+    broke("erased: MAIL for " + address);
   }
   bool late = person->deadline.is_set() &&
               wall_.lowest(std::max(Instant{}, sent - grace), sent) > person->deadline + kSecond;
@@ -191,13 +206,15 @@ bool Ledger::may_have_expired(const Person& person) const {
 }
 
 void Ledger::check_cause(const std::string& address, const Person& person, const Told& event) {
-  if (event.type == "bounced" && !person.refused_for_ever && !takes_no_mail(address)) {
+  bool damaged = bits_flipped_ && event.says_damaged;
+  if (event.type == "bounced" && !person.refused_for_ever && !takes_no_mail(address) && !damaged) {
     broke("cause: " + address + " bounced, and nobody has refused it for good");
   }
   if (event.type == "expired" && !may_have_expired(person)) {
     broke("cause: " + address + " is said to have expired before its deadline");
   }
-  if (event.type == "cancelled" && !cancelled_.contains(person.campaign)) {
+  bool asked = person.erasure_began || cancelled_.contains(person.campaign);
+  if (event.type == "cancelled" && !asked) {
     broke("cause: " + address + " was cancelled, and nobody has asked for that");
   }
 }
@@ -205,6 +222,10 @@ void Ledger::check_cause(const std::string& address, const Person& person, const
 void Ledger::told(const std::string& address, const Told& event) {
   Person* person = find(address);
   if (person == nullptr) return broke("told: an event about a stranger, " + address);
+  if (person->tenant != event.tenant) {
+    broke("own tenant: " + event.tenant + " is told of " + address);
+  }
+  if (person->is_erased_before(event.asked)) broke("erased: " + address + " is told " + event.type);
   auto [known, is_new] = person->events.emplace(event.id, event.type);
   if (known->second != event.type) broke("told: event " + event.id + " was " + known->second);
   if (!is_new) return;
@@ -238,7 +259,7 @@ void Ledger::counted(const std::string& campaign, const std::map<std::string, ui
 }
 
 void Ledger::check_counts() {
-  if (!nameless_.empty()) return;
+  if (bits_flipped_) return;  // some ends are nobody's
   std::map<std::string, std::map<std::string, uint64_t>> told;
   for (const auto& [address, person] : people_) ++told[person.campaign][person.end];
   for (const auto& [campaign, ends] : counted_) {
@@ -252,8 +273,9 @@ void Ledger::check_counts() {
 
 void Ledger::told_nameless(const Told& event) {
   if (!is_end(event.type)) return;
+  if (!nameless_.emplace(event.id, event.type).second) return;
   note("told " + event.type, "nobody", hash64(event.id), event.attempt);
-  nameless_.emplace(event.id, event.type);
+  if (event.erased && ++erased_ends_ <= erasures_) return;
   if (!bits_flipped_) broke("cause: nobody can read whose end " + event.id + " is");
 }
 

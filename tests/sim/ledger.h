@@ -21,6 +21,9 @@
 //                   forgotten then, so that there is room for ends
 //   counts          of campaigns and batches: they add up, at every moment; in the end the batches
 //                   come to the campaign, and that to the ends that were told (with the submitter)
+//   own tenant      a key is shown its own tenant's recipients and events only
+//   erased          who was erased is named by no event or look-up that is asked for later, and
+//                   gets no mail but what was under way
 //   stopped         no MAIL of a campaign goes out after the answer to pause or cancel
 //   expiry          no MAIL goes out after the deadline as the wall clock shows it, and who has
 //                   expired is said to within 60 s of the moment it did, or of the start or the
@@ -55,6 +58,8 @@ struct Delivery {
 struct Person {
   std::string campaign;      // its name in the world
   std::string name;          // what its message greets
+  std::string tenant = "acme";
+  std::string shared;        // the message whose content it shares with others; empty: its own
   bool acknowledged = false;
   bool refused_for_ever = false;  // a host has said 5yz, as it always does to this one
   std::vector<Delivery> deliveries;
@@ -71,6 +76,11 @@ struct Person {
   Duration max_age;
   Instant last_mail{};                         // the last that went out to it
   std::map<std::string, std::string> events;  // their types by their ids
+  bool erasure_began = false;
+  Instant erased = Instant::never();  // answered; nothing that is asked later may name it
+  bool erased_at_rest = false;        // and nothing of it was under way
+
+  bool is_erased_before(Instant asked) const { return asked > erased; }
 };
 
 struct Told {
@@ -78,6 +88,10 @@ struct Told {
   uint64_t attempt = 0;
   bool possible_duplicate = false;
   WallTime logged;
+  std::string tenant;  // of the reader
+  Instant asked;       // when the reader asked for it
+  bool erased = false;        // says itself that it hides whom it is about
+  bool says_damaged = false;  // and that a record is
 };
 
 class Ledger {
@@ -115,6 +129,9 @@ class Ledger {
   // How many ended how, as it says when all of them have.
   void counted(const std::string& campaign, const std::map<std::string, uint64_t>& ends);
   void cancel_asked(const std::string& campaign) { cancelled_.insert(campaign); }
+  void erasure_asked(const std::string& address);
+  // The answer says so, and whether anything was under way then.
+  void erased(const std::string& address, bool at_rest);
   // From readers.
   // The same event may be told again: then it says the same.
   void told(const std::string& address, const Told& event);
@@ -171,6 +188,7 @@ class Ledger {
   std::map<std::string, Instant> stopped_;  // campaigns
   std::set<std::string> cancelled_;         // campaigns
   std::map<std::string, std::map<std::string, uint64_t>> counted_;  // ends by campaign
+  uint64_t erasures_ = 0, erased_ends_ = 0;
   bool bits_flipped_ = false;
   uint64_t deliveries_ = 0, duplicates_ = 0, events_ = 0;
 };

@@ -86,6 +86,10 @@ void for_each_option(Options& o,
   visit("smtp_354_always", o.smtp_354_always);
   visit("smtp_messages", o.smtp_messages);
   visit("dotted_values", o.dotted_values);
+  visit("messages", o.messages);
+  visit("message_recipients_max", o.message_recipients_max);
+  visit("erasures", o.erasures);
+  visit("smtp_recipients", o.smtp_recipients);
 }
 
 namespace {
@@ -192,6 +196,13 @@ void draw_fifth_crashes(Options& o, Random& random) {
 
 void draw_fifth(Options& o, Random& random) { o.smtp_silent = maybe(random, 20); }
 
+void draw_messages(Options& o, Random& random) {
+  o.messages = maybe(random, 60);
+  o.message_recipients_max = random.between(1, 40);
+  o.erasures = maybe(random, 300);
+  if (random.chance(1, 3)) o.smtp_recipients = random.between(1, 20);
+}
+
 }  // namespace
 
 Options draw_options(uint64_t seed, Mode mode, int64_t dials) {
@@ -213,6 +224,8 @@ Options draw_options(uint64_t seed, Mode mode, int64_t dials) {
   Random fourth(seed ^ 0x666f75727468u);
   if (dials >= 4) draw_fourth(options, fourth);
   if (dials >= 5) draw_fifth(options, fifth);
+  Random messages(seed ^ 0x6d65737361676573u);
+  if (dials >= 6) draw_messages(options, messages);
   return options;
 }
 

@@ -32,7 +32,7 @@ enum Plant : int64_t {
   kFlippedByte,  // a byte of what is sent is another one, now and then
 };
 
-constexpr int64_t kDials = 5;
+constexpr int64_t kDials = 6;
 
 struct Options {
   // The work.
@@ -53,6 +53,9 @@ struct Options {
   int64_t pause_s_max = 120;
   int64_t cancels = 0;  // 1: the last campaign is cancelled at some moment
   int64_t faults_for_s = 600;
+  int64_t messages = 0;            // single ones, of another tenant
+  int64_t message_recipients_max = 10;  // of those that share one content
+  int64_t erasures = 0;            // of messages
   int64_t dotted_values = 0;  // of recipients: a value begins with a dot
 
   int64_t plant = kNoPlant;
@@ -116,6 +119,7 @@ struct Options {
   int64_t smtp_no_pipelining = 0;     // of hosts
   int64_t smtp_no_chunking = 0;       // of hosts
   int64_t smtp_connections = 0;       // a host's limit; 0: none
+  int64_t smtp_recipients = 0;        // a host's limit in a transaction, then 452; 0: none
   int64_t smtp_messages = 0;          // a host's limit on a connection, then 421; 0: none
   int64_t smtp_malformed = 0;         // of replies: none of SMTP
   int64_t smtp_silent = 0;            // of what is answered: nothing is said any more

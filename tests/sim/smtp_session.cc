@@ -326,6 +326,11 @@ void SmtpSession::rcpt(std::string_view rest) {
     count(HostFault::deferred);
     return reply("452 4.2.2 mailbox full\r\n");
   }
+  if (o.smtp_recipients > 0 && recipients_.size() >= static_cast<size_t>(o.smtp_recipients)) {
+    count(HostFault::too_many);
+    refused_ = false;
+    return reply("452 4.5.3 too many recipients\r\n");
+  }
   refused_ = false;
   recipients_.push_back(address);
   unanswered_.push_back(host_.ledger_.transaction(address));
@@ -438,7 +443,7 @@ void SmtpSession::take_content(std::string content, bool dotted) {
     if (lf && (i == 0 || content_[i - 1] != '\r')) broke("a bare LF");
   }
   if (size_ != 0 && size_ != content_.size()) broke("a SIZE that is not the content's");
-  if (recipients_.size() != 1) broke("more than one recipient");
+  check_shared();
   for (const std::string& address : recipients_) {
     host_.ledger_.content_arrived(address, hash64(sender_ + "\n" + content_));
   }
@@ -460,6 +465,19 @@ void SmtpSession::take_content(std::string content, bool dotted) {
   reply(text, text.starts_with("421"));
 }
 
+// Those whose content is the same for all may share a transaction, and are refused alike.
+std::string SmtpSession::content_key(const std::string& address) {
+  const Person* person = host_.ledger_.find(address);
+  return person == nullptr || person->shared.empty() ? address : person->shared;
+}
+
+void SmtpSession::check_shared() {
+  for (const std::string& address : recipients_) {
+    bool alike = content_key(address) == content_key(recipients_[0]);
+    if (!alike) broke(address + " is told the content of " + recipients_[0]);
+  }
+}
+
 // In the text and in the HTML.
 bool SmtpSession::greets(const std::string& plain, const std::string& address) {
   const Person* person = host_.ledger_.find(address);
@@ -472,18 +490,20 @@ bool SmtpSession::greets(const std::string& plain, const std::string& address) {
 std::string SmtpSession::judge_content() {
   const Options& o = host_.faults_.options;
   for (const std::string& address : recipients_) {
-    std::string mark = "mark:" + address + ":end";
+    std::string one = content_key(address);
+    std::string mark = "mark:" + one + ":end";
     std::string plain = unquoted(content_);
     if (plain.find(mark) == std::string::npos) broke("a content without its recipient " + address);
     if (!greets(plain, address)) broke("a content without the name of " + address);
     if (plain.find("\r\n.a line that begins with a dot\r\n") == std::string::npos) {
       broke("a content without its dot for " + address);
     }
-    if (host_.of_people(address, "content", o.smtp_refuse_content)) {
-      count(HostFault::unwanted);
-      host_.ledger_.refused_for_ever(address);
-      return "554 5.7.1 not wanted here\r\n";
-    }
+  }
+  // One for all of them: they have the same content.
+  if (host_.of_people(content_key(recipients_[0]), "content", o.smtp_refuse_content)) {
+    count(HostFault::unwanted);
+    for (const std::string& address : recipients_) host_.ledger_.refused_for_ever(address);
+    return "554 5.7.1 not wanted here\r\n";
   }
   if (drawn(o.smtp_defer)) {
     count(HostFault::deferred);

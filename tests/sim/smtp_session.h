@@ -39,6 +39,8 @@ class SmtpSession final : public Actor, public std::enable_shared_from_this<Smtp
   bool read_data();
   bool read_chunk();
   void take_content(std::string content, bool dotted);
+  std::string content_key(const std::string& address);
+  void check_shared();
   bool greets(const std::string& plain, const std::string& address);
   std::string judge_content();
   void end_transaction();

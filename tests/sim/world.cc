@@ -9,6 +9,8 @@
 namespace postring::sim {
 namespace {
 
+const std::string kTenant = "acme";
+const std::string kOtherTenant = "other";
 const std::string kApi = "127.0.0.1:8025";
 const std::string kControl = "/run/postring/control.sock";
 // Beyond what waits for a retry, a rate or a pause.
@@ -39,6 +41,8 @@ World::World(uint64_t seed, const Options& options, Say say)
   plan_faults();
   Random second(seed ^ 0x66617573u);
   plan_second_faults(second);
+  Random other(seed ^ 0x6f74686572u);
+  if (options.messages > 0) make_messenger(other);
 }
 
 World::~World() {
@@ -97,7 +101,7 @@ void World::make_clients() {
   operator_ = std::make_unique<ApiClient>(schedule_, faults_, net_, kControl, random_.next());
   api_ = std::make_unique<ApiClient>(schedule_, faults_, net_, kApi, random_.next());
   api_->on_note = operator_->on_note = [this](const std::string& line) { say(line); };
-  reader_ = std::make_unique<EventReader>(schedule_, *api_, ledger_);
+  reader_ = std::make_unique<EventReader>(schedule_, *api_, ledger_, kTenant);
   for (int64_t c = 0; c < o.campaigns; ++c) {
     Submitter::Plan plan;
     plan.name = "c" + std::to_string(c);
@@ -117,12 +121,49 @@ void World::make_clients() {
   }
 }
 
-void World::begin_clients(const std::string& key_json) {
-  auto key = json_text(key_json, "/key");
-  if (!key) return ledger_.broke("api: no key: " + key_json);
-  api_->use_key(*key);
-  for (const auto& submitter : submitters_) submitter->begin();
-  reader_->begin();
+void World::make_messenger(Random& random) {
+  const Options& o = faults_.options;
+  other_api_ = std::make_unique<ApiClient>(schedule_, faults_, net_, kApi, random.next());
+  other_api_->on_note = [this](const std::string& line) { say(line); };
+  other_reader_ = std::make_unique<EventReader>(schedule_, *other_api_, ledger_, kOtherTenant);
+  Messenger::Plan plan;
+  plan.tenant = kOtherTenant;
+  plan.messages = o.messages;
+  plan.recipients_max = o.message_recipients_max;
+  plan.domains = o.domains;
+  plan.erasures = o.erasures;
+  plan.sent_within = Duration::seconds(o.faults_for_s);
+  plan.max_age = Duration::seconds(o.max_age_s);
+  messenger_ = std::make_unique<Messenger>(schedule_, *other_api_, *api_, ledger_, std::move(plan),
+                                           random.next());
+}
+
+bool World::take_key(ApiClient& api, const std::string& json) {
+  auto key = json_text(json, "/key");
+  if (key) {
+    api.use_key(*key);
+  } else {
+    ledger_.broke("api: no key: " + json);
+  }
+  return key.has_value();
+}
+
+void World::make_keys() {
+  operator_->call({"POST", "/operator/keys", R"({"tenant":"acme","scopes":["submit","read"]})",
+                   "application/json"},
+                  [this](const ApiClient::Reply& reply) {
+                    if (!take_key(*api_, reply.body)) return;
+                    for (const auto& submitter : submitters_) submitter->begin();
+                    reader_->begin();
+                  });
+  if (messenger_ == nullptr) return;
+  operator_->call({"POST", "/operator/keys",
+                   R"({"tenant":"other","scopes":["submit","read","admin"]})", "application/json"},
+                  [this](const ApiClient::Reply& reply) {
+                    if (!take_key(*other_api_, reply.body)) return;
+                    messenger_->begin();
+                    other_reader_->begin();
+                  });
 }
 
 engine::Config World::config() const {
@@ -158,6 +199,7 @@ bool World::run_until(const std::function<bool()>& condition, Duration limit) {
 
 bool World::drained() const {
   bool runs = node_->runs() && !stopping_;
+  if (messenger_ != nullptr && !messenger_->done()) return false;
   return healed_ && runs && std::all_of(submitters_.begin(), submitters_.end(),
                                         [](const auto& one) { return one->done(); }) &&
          ledger_.all_ended();
@@ -166,6 +208,7 @@ bool World::drained() const {
 std::string World::what_waits() const {
   std::string text = "it does not drain:";
   for (const auto& submitter : submitters_) text += " [" + submitter->where() + "]";
+  if (messenger_ != nullptr) text += " [" + messenger_->where() + "]";
   for (const auto& [address, person] : ledger_.people()) {
     if (!person.acknowledged || person.end == "delivered" || person.end == "bounced") continue;
     text += " " + address + " " + (person.end.empty() ? "untold" : person.end);
@@ -230,6 +273,7 @@ void World::judge(Verdict& verdict) {
   }
   rests_ = true;
   reader_->stop();
+  if (other_reader_ != nullptr) other_reader_->stop();
   stop_node();
   if (!run_until([this] { return node_->ended(); }, kStopsWithin) && ledger_.broken().empty()) {
     verdict.kind = Verdict::Kind::liveness;
@@ -260,9 +304,7 @@ void World::settle(Verdict& verdict) {
 
 Verdict World::run() {
   start_node();
-  operator_->call({"POST", "/operator/keys", R"({"tenant":"acme","scopes":["submit","read"]})",
-                   "application/json"},
-                  [this](const ApiClient::Reply& reply) { begin_clients(reply.body); });
+  make_keys();
   Verdict verdict;
   judge(verdict);
   settle(verdict);

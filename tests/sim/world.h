@@ -18,6 +18,7 @@
 #include "sim/event_reader.h"
 #include "sim/ledger.h"
 #include "sim/machine.h"
+#include "sim/messenger.h"
 #include "sim/net.h"
 #include "sim/node.h"
 #include "sim/options.h"
@@ -53,7 +54,10 @@ class World {
   void make_hosts();
   void count_domain(DomainKind kind);
   void make_clients();
-  void begin_clients(const std::string& key_json);
+  void make_messenger(Random& random);
+  void make_keys();
+  // Gives the client the key that the answer holds.
+  bool take_key(ApiClient& api, const std::string& json);
   void plan_faults();
   void plan_second_faults(Random& random);
   void jump_clock(Random& random);
@@ -98,6 +102,10 @@ class World {
   std::unique_ptr<ApiClient> api_;
   std::vector<std::unique_ptr<Submitter>> submitters_;
   std::unique_ptr<EventReader> reader_;
+  // Of another tenant; none where no messages are sent.
+  std::unique_ptr<ApiClient> other_api_;
+  std::unique_ptr<Messenger> messenger_;
+  std::unique_ptr<EventReader> other_reader_;
   std::vector<Instant> starts_;
   bool stopping_ = false;  // in order
   bool healed_ = false;

@@ -87,6 +87,7 @@ void World::flip_bit(Random& random) {
   faults_.count(Fault::bit_flipped);
   ledger_.bit_flipped();
   flipped_.push_back(path);
+  if (messenger_ != nullptr) messenger_->expect_damage();
   say("world: a bit of " + path + ", byte " + std::to_string(at) + ", is flipped");
 }
 
