@@ -67,15 +67,19 @@ void explain(Worker& worker, queue::RecipientStatus status,
 
 using Infos = std::vector<submission::RecipientInfo>;
 
-// The live recipients of an address at all homes of one worker, each with what holds it.
+submission::Refused stopping() { return refused(Refusal::stopping, "stopping"); }
+
+// The live recipients of an address at all homes of one worker, each with what holds it. Nothing
+// where a home ends: who is on the way from it to the event log would be missing.
 void find_live(Worker& worker, TenantId tenant, const std::string& address,
-               std::move_only_function<void(Infos)> done) {
+               std::move_only_function<void(std::optional<Infos>)> done) {
   struct Search {
     size_t left = 1;  // the search itself
+    bool whole = true;
     Infos found;
-    std::move_only_function<void(Infos)> done;
+    std::move_only_function<void(std::optional<Infos>)> done;
     void end_one() {
-      if (--left == 0) done(std::move(found));
+      if (--left == 0) done(whole ? std::optional(std::move(found)) : std::nullopt);
     }
   };
   auto search = std::make_shared<Search>();
@@ -94,22 +98,27 @@ void find_live(Worker& worker, TenantId tenant, const std::string& address,
                    });
                  }
                  // Who ended just now is no longer here, and not yet in the event log.
-                 asked->when_told([search] { search->end_one(); });
+                 asked->when_told([search](bool told) {
+                   search->whole = search->whole && told;
+                   search->end_one();
+                 });
                });
   }
   search->end_one();
 }
 
-// When the event log has all who ended so far at homes of one worker.
-void when_all_told(Worker& worker, std::move_only_function<void()> done) {
+// When the event log has all who ended so far at homes of one worker; false: it never will.
+void when_all_told(Worker& worker, std::move_only_function<void(bool)> done) {
   struct Wait {
     size_t left;
-    std::move_only_function<void()> done;
+    std::move_only_function<void(bool)> done;
+    bool all = true;
   };
   auto wait = std::make_shared<Wait>(worker.homes().size(), std::move(done));
   for (const auto& home : worker.homes()) {
-    home->when_told([wait] {
-      if (--wait->left == 0) wait->done();
+    home->when_told([wait](bool told) {
+      wait->all = wait->all && told;
+      if (--wait->left == 0) wait->done(wait->all);
     });
   }
 }
@@ -119,21 +128,27 @@ void when_all_told(Worker& worker, std::move_only_function<void()> done) {
 void EngineBackend::find_recipients(const Caller& caller, const std::string& address,
                                     Answer<Infos> answer) {
   TenantId tenant = tenant_filter(caller);
-  worker_.ask_all<Infos>(
+  worker_.ask_all<std::optional<Infos>>(
       [tenant, address](Worker& there, auto reply) {
         find_live(there, tenant, address, std::move(reply));
       },
-      [this, tenant, address, answer = std::move(answer)](std::vector<Infos> all) mutable {
+      [this, tenant, address,
+       answer = std::move(answer)](std::vector<std::optional<Infos>> all) mutable {
         Infos found;
-        for (Infos& infos : all) {
-          for (submission::RecipientInfo& info : infos) found.push_back(std::move(info));
+        for (std::optional<Infos>& infos : all) {
+          if (!infos) return answer(std::unexpected(stopping()));
+          for (submission::RecipientInfo& info : *infos) found.push_back(std::move(info));
         }
         worker_.ask(
             kControlWorker,
             [tenant, address](Worker& there, auto reply) mutable {
               find_finished(*there.shared().control, tenant, address, std::move(reply));
             },
-            [found = std::move(found), answer = std::move(answer)](Infos finished) mutable {
+            [this, found = std::move(found),
+             answer = std::move(answer)](Infos finished) mutable {
+              // The event log may not take any more who has just ended.
+              bool may_miss = found.empty() && finished.empty() && worker_.stopping();
+              if (may_miss) return answer(std::unexpected(stopping()));
               // Whoever ended in between is known as both.
               std::set<RecipientId> ended;
               for (const submission::RecipientInfo& info : finished) ended.insert(info.id);
@@ -178,9 +193,11 @@ void EngineBackend::end_live(const submission::RecipientQuery& query,
   if (query.state) return answer(submission::RecipientPage{});
   worker_.ask_all<bool>(
       [](Worker& there, auto reply) {
-        when_all_told(there, [reply = std::move(reply)]() mutable { reply(true); });
+        when_all_told(there, [reply = std::move(reply)](bool told) mutable { reply(told); });
       },
-      [answer = std::move(answer)](std::vector<bool>) mutable {
+      [answer = std::move(answer)](const std::vector<bool>& told) mutable {
+        bool all = std::find(told.begin(), told.end(), false) == told.end();
+        if (!all) return answer(std::unexpected(stopping()));
         submission::RecipientPage page;
         page.next = finished_cursor("");
         answer(std::move(page));

@@ -395,7 +395,7 @@ void Home::find(std::string address, uint32_t limit,
   state_->find(std::move(address), limit, std::move(callback));
 }
 
-void Home::when_told(std::move_only_function<void()> callback) {
+void Home::when_told(std::move_only_function<void(bool)> callback) {
   state_->when_told(std::move(callback));
 }
 

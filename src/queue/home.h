@@ -296,8 +296,9 @@ class Home {
   void find(std::string address, uint32_t limit,
             std::move_only_function<void(std::vector<RecipientStatus>)> callback);
   // Calls back when the events of all outcomes so far were exported: who was not found by find() is
-  // found among those from then on. After kToldWait in any case.
-  void when_told(std::move_only_function<void()> callback);
+  // found among those from then on. After kToldWait in any case. False: they are not, for the log
+  // failed or the home is closing.
+  void when_told(std::move_only_function<void(bool)> callback);
   // Live recipients of a campaign, each that lives throughout the pages exactly once. `in_flight`
   // not given: both.
   void list(CampaignId campaign, std::optional<bool> in_flight, uint64_t after, uint32_t limit,

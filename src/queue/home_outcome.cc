@@ -227,7 +227,7 @@ bool Home::State::is_told_up_to(spool::Position place) const {
   return !old_left && exported_ >= std::max(backlog_end_, place);
 }
 
-void Home::State::when_told(std::move_only_function<void()> callback) {
+void Home::State::when_told(std::move_only_function<void(bool)> callback) {
   told_waits_.push_back({last_outcome_, loop_.now() + kToldWait, std::move(callback)});
   end_told_waits();
 }
@@ -236,9 +236,9 @@ void Home::State::when_told(std::move_only_function<void()> callback) {
 void Home::State::end_told_waits() {
   while (!told_waits_.empty()) {
     ToldWait& wait = told_waits_.front();
-    bool over = closing_ || failed_ || loop_.now() >= wait.until;
-    if (!over && !is_told_up_to(wait.place)) return;
-    later(std::move(wait.callback));
+    bool ends = closing_ || failed_;
+    if (!ends && loop_.now() < wait.until && !is_told_up_to(wait.place)) return;
+    later([callback = std::move(wait.callback), ends]() mutable { callback(!ends); });
     told_waits_.pop_front();
   }
 }

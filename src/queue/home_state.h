@@ -262,7 +262,7 @@ class Home::State {
   bool is_idle(CampaignId campaign);
   bool is_told(const CampaignAtHome& campaign) const;
   bool is_told_up_to(spool::Position place) const;
-  void when_told(std::move_only_function<void()> callback);
+  void when_told(std::move_only_function<void(bool)> callback);
   void end_told_waits();
   void tell_idle();
 
@@ -417,7 +417,7 @@ class Home::State {
   struct ToldWait {
     spool::Position place;
     Instant until;
-    std::move_only_function<void()> callback;
+    std::move_only_function<void(bool)> callback;
   };
   std::deque<ToldWait> told_waits_;
   uint64_t unsynced_ = 0;

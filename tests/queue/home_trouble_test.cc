@@ -43,7 +43,7 @@ TEST_F(HomeTrouble, WhoHasJustEndedIsWaitedForUntilItsEventIsExported) {
   rig.campaign(1, CampaignState::running);
   rig.start();
   bool told = false;
-  rig.home().when_told([&] { told = true; });
+  rig.home().when_told([&](bool) { told = true; });
   rig.turn_until([&] { return told; });  // nothing to wait for
   auto ids = rig.submit(1, {{.address = "a@x.test"}, {.address = "b@x.test"}});
   rig.turn_until([&] { return rig.offer_of("x.test").has_value(); });
@@ -51,7 +51,7 @@ TEST_F(HomeTrouble, WhoHasJustEndedIsWaitedForUntilItsEventIsExported) {
   for (int round = 0; round < 2; ++round) {
     rig.settle(ids[round], Outcome::delivered);
     told = false;
-    rig.home().when_told([&] { told = true; });
+    rig.home().when_told([&](bool) { told = true; });
     rig.wait_for_events(static_cast<size_t>(round) + 1);
     rig.turns(20);
     EXPECT_FALSE(told);
