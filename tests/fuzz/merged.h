@@ -99,6 +99,13 @@ inline std::vector<std::string> ways_to_say(std::string_view value, Place place)
   return {};
 }
 
+// Between the braces; blanks are those of HTML.
+inline std::string_view name_in(std::string_view braced) {
+  constexpr std::string_view kBlanks = " \t\r\n\f";
+  size_t first = std::min(braced.find_first_not_of(kBlanks), braced.size());
+  return braced.substr(first, braced.find_last_not_of(kBlanks) + 1 - first);
+}
+
 // A template that compiled.
 inline Filled filled(std::string_view source, const Values& values, Place place) {
   Filled out;
@@ -111,7 +118,7 @@ inline Filled filled(std::string_view source, const Values& values, Place place)
     if (source.empty()) break;
     size_t close = source.find("}}");
     REQUIRE(close != std::string_view::npos);
-    auto name = trim_blanks(source.substr(2, close - 2));
+    std::string_view name = name_in(source.substr(2, close - 2));
     source.remove_prefix(close + 2);
     // It has fields of its own.
     if (name == "unsubscribe_url") {
