@@ -42,7 +42,8 @@ std::optional<EventPage> json_events(std::string_view json) {
     bool erased = false;
     if (event["erased"].get(erased)) erased = false;
     out.events.push_back({std::string(id), std::string(type), std::string(address), attempt,
-                          possible_duplicate, std::string(logged), erased, simdjson::minify(event)});
+                          possible_duplicate, std::string(logged), erased,
+                          simdjson::minify(event)});
   }
   return out;
 }
