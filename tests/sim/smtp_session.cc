@@ -4,7 +4,6 @@
 #include <charconv>
 #include <utility>
 
-
 namespace postring::sim {
 namespace {
 
