@@ -27,7 +27,7 @@ std::string_view text_of(const simdjson::dom::element& event, const char* name) 
 
 RecipientId Erasure::end_of(SliceNumber slice) const {
   auto end = std::find_if(ends.begin(), ends.end(),
-                          [slice](RecipientId id) { return slice_of(id) == slice; });
+                          [slice](RecipientId one) { return slice_of(one) == slice; });
   return end == ends.end() ? 0 : *end;
 }
 
