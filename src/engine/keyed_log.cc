@@ -1,5 +1,6 @@
 #include "engine/keyed_log.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -155,7 +156,17 @@ void KeyedLog::copy(const spool::RecordView& record) {
   copies_end_ = *place;
 }
 
+// Whether a value that counts was not among what could be read of the oldest segment.
+bool KeyedLog::oldest_is_damaged() const {
+  auto oldest = log_->oldest();
+  return oldest && std::ranges::any_of(places_, [&](const auto& entry) {
+           return entry.second.segment == oldest->sequence;
+         });
+}
+
 void KeyedLog::scanned(bool ok) {
+  // It is kept, and reclaim ends here: the next start names the damage.
+  if (ok && copied_all_ && !closing_ && oldest_is_damaged()) return;
   if (!ok || !copied_all_ || closing_) {
     reclaiming_ = false;
     return;

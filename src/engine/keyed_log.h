@@ -5,7 +5,8 @@
 //   (*log)->sync([](bool ok) { ... });       // ok: everything put and erased before is durable
 //
 // Names and where their values lie are in memory, the values are not: who put them has them. What
-// is overwritten or erased is reclaimed, oldest segment first, in the background. After a failure
+// is overwritten or erased is reclaimed, oldest segment first, in the background; not beyond one in
+// which a value that counts cannot be read any more. After a failure
 // (failed()) every sync says false and nothing is kept any more.
 #pragma once
 
@@ -58,6 +59,7 @@ class KeyedLog {
   void tell_failure();
   void sync_log(std::move_only_function<void(bool ok)> callback);
   void copy(const spool::RecordView& record);
+  bool oldest_is_damaged() const;
   void scanned(bool ok);
 
   Loop& loop_;

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
+#include "io/file.h"
 #include "full_disk.h"
 #include "rig_base.h"
 
@@ -53,6 +56,31 @@ TEST_F(KeyedLogTest, AFailureIsToldAlsoWhereNobodyAskedForASync) {
   EXPECT_FALSE(log_->put("name", "value"));
   EXPECT_FALSE(sync());
   EXPECT_EQ(told_, 1);
+}
+
+// What it can no longer read it does not reclaim as if it were not there.
+TEST_F(KeyedLogTest, ADamagedValueStaysUntilAStartNamesIt) {
+  ASSERT_TRUE(log_->put("kept", "the only one of its name"));
+  std::string value(10'000, 'v');
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(log_->put("other", value + std::to_string(i)));
+    ASSERT_TRUE(sync());
+  }
+  std::string first = folder_.path() + "/log/0000000001.seg";
+  std::string bytes = read_whole_file(first, spool::kSegmentBytesMin).value();
+  size_t at = bytes.find("the only one");
+  ASSERT_NE(at, std::string::npos);
+  std::fstream file(first, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(at));
+  file.put('T');
+  file.close();
+  Instant looked = loop_->now() + Duration::seconds(7);
+  turn_until([&] { return loop_->now() > looked; });
+  ASSERT_TRUE(file_exists(first));
+  auto again = KeyedLog::open(*loop_, folder_.path() + "/log",
+                              {.segment_bytes = spool::kSegmentBytesMin}, [](auto, auto) {});
+  ASSERT_FALSE(again);
+  EXPECT_NE(again.error().message.find(first), std::string::npos) << again.error().message;
 }
 
 }  // namespace

@@ -57,6 +57,7 @@ uint32_t Machine::connections_to(const IpAddress& ip) const {
 }
 
 void Machine::file_operation() {
+  ++operations;
   if (end_in_operations == 0 || --end_in_operations > 0) return;
   faults.count(Fault::in_file_operation);
   freeze_disk(end_with_power);

@@ -100,6 +100,7 @@ struct Machine {
 
   // How many file operations until the process ends in one; 0: none.
   uint64_t end_in_operations = 0;
+  uint64_t operations = 0;  // so many were there
   bool end_with_power = false;
   std::unique_ptr<Disk> frozen;
   // How many of these until it ends right behind one; 0: it does not.

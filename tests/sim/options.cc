@@ -48,6 +48,7 @@ void for_each_option(Options& o,
   visit("disk_full", o.disk_full);
   visit("read_errors", o.read_errors);
   visit("bit_flips", o.bit_flips);
+  visit("flips_anywhere", o.flips_anywhere);
   visit("latency_us_min", o.latency_us_min);
   visit("latency_us_max", o.latency_us_max);
   visit("short_send", o.short_send);
@@ -194,7 +195,10 @@ void draw_fifth_crashes(Options& o, Random& random) {
   if (random.chance(1, 2)) o.restart_ms_max = random.between(20, 2'000);
 }
 
-void draw_fifth(Options& o, Random& random) { o.smtp_silent = maybe(random, 20); }
+void draw_fifth(Options& o, Random& random) {
+  o.smtp_silent = maybe(random, 20);
+  o.flips_anywhere = random.chance(1, 2) ? 1 : 0;
+}
 
 void draw_messages(Options& o, Random& random) {
   o.messages = maybe(random, 60);

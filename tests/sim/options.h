@@ -85,6 +85,7 @@ struct Options {
   int64_t disk_full = 0;        // how often others fill it for a while
   int64_t read_errors = 0;      // of reads
   int64_t bit_flips = 0;        // in what is sealed: the run ends where the start names it
+  int64_t flips_anywhere = 0;   // 1: in the control log and in contents, too
 
   // The network.
   int64_t latency_us_min = 200;

@@ -272,16 +272,58 @@ void World::judge(Verdict& verdict) {
     return;
   }
   rests_ = true;
-  reader_->stop();
-  if (other_reader_ != nullptr) other_reader_->stop();
-  stop_node();
-  if (!run_until([this] { return node_->ended(); }, kStopsWithin) && ledger_.broken().empty()) {
-    verdict.kind = Verdict::Kind::liveness;
-    verdict.what = "it does not stop";
-    return;
-  }
+  come_back(verdict);
+  if (damage_named_ || verdict.kind != Verdict::Kind::good) return;
   ledger_.check_ends();
   check_rates();
+}
+
+std::string World::ask_for_all(Verdict& verdict) {
+  account_->ask();
+  if (!run_until([this] { return account_->ready(); }, kStopsWithin) && ledger_.broken().empty()) {
+    verdict.kind = Verdict::Kind::liveness;
+    verdict.what = "it does not say what it has";
+  }
+  return account_->text();
+}
+
+bool World::stop_for_good(Verdict& verdict) {
+  stop_node();
+  if (run_until([this] { return node_->ended(); }, kStopsWithin)) return true;
+  if (!ledger_.broken().empty()) return false;
+  verdict.kind = Verdict::Kind::liveness;
+  verdict.what = "it does not stop";
+  return false;
+}
+
+// False: it was ready before anything had come of it.
+bool World::killed_in_start() {
+  machine_.end_in_operations = crash_random_.below(start_operations_ + 1) + 1;
+  machine_.end_with_power = crash_random_.chance(1, 2);
+  start_node();
+  machine_.end_in_operations = 0;
+  return !node_->runs();
+}
+
+void World::come_back(Verdict& verdict) {
+  // Of those that a full disk took no record of, the counts of the time before know.
+  bool deferrals = faults_.counts[Fault::no_space] == 0;
+  account_ = std::make_unique<Account>(*api_, ledger_, deferrals);
+  std::string before = ask_for_all(verdict);
+  for (int time = 0; time < 3; ++time) {
+    if (verdict.kind != Verdict::Kind::good || !stop_for_good(verdict)) return;
+    say("world: it is started again, to say the same");
+    if (time != 1 || killed_in_start()) start_node();
+    if (damage_named_ || !node_->runs()) return;
+    std::string after = ask_for_all(verdict);
+    if (ledger_.broken().empty() && verdict.kind == Verdict::Kind::good && after != before) {
+      ledger_.broke("comes back: after start " + std::to_string(time) + " " +
+                    difference(before, after));
+    }
+  }
+  reader_->stop();
+  if (other_reader_ != nullptr) other_reader_->stop();
+  stop_for_good(verdict);
 }
 
 void World::settle(Verdict& verdict) {

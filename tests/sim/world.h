@@ -5,7 +5,8 @@
 //
 // First everything may fail while clients bring their campaigns in (safety); then the world heals,
 // and everything has to drain within a bounded time, the daemon has to stop in order and leave
-// nothing over, and to come back with the same numbers (liveness). The laws are the Ledger's.
+// nothing over, and to come back with the same numbers and events, also where it was killed in the
+// start before (liveness). The laws are the Ledger's.
 #pragma once
 
 #include <functional>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/account.h"
 #include "sim/api_client.h"
 #include "sim/dns_world.h"
 #include "sim/event_reader.h"
@@ -62,7 +64,14 @@ class World {
   void plan_second_faults(Random& random);
   void jump_clock(Random& random);
   void flip_bit(Random& random);
-  bool names_damage(const std::string& problem) const;
+  struct Flip {
+    std::string path;
+    uint64_t at;
+    std::byte before;
+  };
+  bool still_lies(const Flip& flip) const;
+  std::vector<std::string> damaged_logs() const;
+  void mend_contents();
   engine::Config config() const;
   void say(const std::string& line);
 
@@ -84,6 +93,11 @@ class World {
   void check_rates();
   void check_connections(const IpAddress& ip);
   void settle(Verdict& verdict);
+  // It stops, starts, is killed in a start, and says the same as before each time.
+  void come_back(Verdict& verdict);
+  bool stop_for_good(Verdict& verdict);
+  bool killed_in_start();
+  std::string ask_for_all(Verdict& verdict);
   void judge(Verdict& verdict);
 
   Schedule schedule_;
@@ -106,12 +120,14 @@ class World {
   std::unique_ptr<ApiClient> other_api_;
   std::unique_ptr<Messenger> messenger_;
   std::unique_ptr<EventReader> other_reader_;
+  std::unique_ptr<Account> account_;
   std::vector<Instant> starts_;
   bool stopping_ = false;  // in order
   bool healed_ = false;
   bool damage_named_ = false;          // the run ends there
-  std::vector<std::string> flipped_;  // files
-  bool rests_ = false;     // is not started again
+  std::vector<Flip> flips_;
+  bool rests_ = false;     // is not started again by itself
+  uint64_t start_operations_ = 0;  // that the last start took
   Random crash_random_;
   int64_t busy_crashes_left_ = 0;
   // What the lives before were not sure of when they were killed, until a start has ended.

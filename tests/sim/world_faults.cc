@@ -5,6 +5,12 @@
 #include "sim/world.h"
 
 namespace postring::sim {
+namespace {
+
+const std::string kContents = "/spool/contents/";
+const std::string kControlLog = "/spool/control/";
+
+}  // namespace
 
 // ---- what happens to it ------------------------------------------------------------------------
 
@@ -70,12 +76,16 @@ void World::jump_clock(Random& random) {
 // Of a segment that nothing is appended to any more: what is behind it is durable, and says so. In
 // the last one a bad tail is taken for torn, for nobody can tell.
 void World::flip_bit(Random& random) {
+  bool anywhere = faults_.options.flips_anywhere > 0;
   std::vector<std::pair<std::string, InodePtr>> sealed;
   std::string followed;  // the folder of a later one that has records
   const auto& files = machine_.disk->files();
   for (auto at = files.rbegin(); at != files.rend(); ++at) {
     const auto& [path, inode] = *at;
-    if (!path.starts_with("/spool/slice-") || !path.ends_with(".seg")) continue;
+    bool content = path.starts_with(kContents) && !path.ends_with(".new");
+    if (anywhere && content && inode->dirty_pages() == 0) sealed.emplace_back(path, inode);
+    bool log = path.starts_with("/spool/slice-") || (anywhere && path.starts_with(kControlLog));
+    if (!log || !path.ends_with(".seg")) continue;
     std::string folder = path.substr(0, path.rfind('/'));
     if (followed == folder && inode->dirty_pages() == 0) sealed.emplace_back(path, inode);
     if (inode->content_bytes() > kPageBytes && inode->is_clean(0)) followed = folder;
@@ -83,25 +93,45 @@ void World::flip_bit(Random& random) {
   if (sealed.empty()) return;
   const auto& [path, inode] = sealed[random.below(sealed.size())];
   uint64_t at = random.below(inode->content_bytes());
+  while (inode->bytes()[at] == std::byte{}) ++at;  // no checksum is over what fills up
+  flips_.push_back({path, at, inode->bytes()[at]});
   inode->flip(at, static_cast<uint8_t>(1u << random.below(8)));
   faults_.count(Fault::bit_flipped);
   ledger_.bit_flipped();
-  flipped_.push_back(path);
   if (messenger_ != nullptr) messenger_->expect_damage();
   say("world: a bit of " + path + ", byte " + std::to_string(at) + ", is flipped");
 }
 
-// A start that names the file that was harmed is all that can be asked for.
-bool World::names_damage(const std::string& problem) const {
-  return std::any_of(flipped_.begin(), flipped_.end(), [&problem](const std::string& path) {
-    return problem.find(path) != std::string::npos;
-  });
+// Of a flip that lies where it was.
+bool World::still_lies(const Flip& flip) const {
+  InodePtr inode = machine_.disk->find(flip.path);
+  return inode != nullptr && flip.at < inode->content_bytes() &&
+         inode->bytes()[flip.at] != flip.before;
+}
+
+// A start reads all of the logs, and names the file that was harmed: that is all that can be asked
+// for. A content is read when it is wanted: until it is mended its mail waits.
+std::vector<std::string> World::damaged_logs() const {
+  std::vector<std::string> paths;
+  for (const Flip& flip : flips_) {
+    if (!flip.path.starts_with(kContents) && still_lies(flip)) paths.push_back(flip.path);
+  }
+  return paths;
+}
+
+void World::mend_contents() {
+  for (const Flip& flip : flips_) {
+    if (!flip.path.starts_with(kContents) || !still_lies(flip)) continue;
+    InodePtr inode = machine_.disk->find(flip.path);
+    inode->flip(flip.at, static_cast<uint8_t>(inode->bytes()[flip.at] ^ flip.before));
+  }
 }
 
 void World::heal() {
   say("world: heals");
   healed_ = true;
   faults_.on = false;
+  mend_contents();
   machine_.end_in_operations = machine_.end_in_busy = 0;
   machine_.disk->set_capacity(static_cast<uint64_t>(faults_.options.disk_bytes));
   ledger_.disk_full(false);
@@ -120,16 +150,24 @@ void World::start_node() {
   starts_.push_back(schedule_.now());
   ledger_.process_started();
   arm_crash();
+  std::vector<std::string> damaged = damaged_logs();
+  uint64_t operations = machine_.operations;
   bool started = node_->start();
+  start_operations_ = machine_.operations - operations;
   if (machine_.frozen != nullptr) return end_in_start(started);
-  if (started) return void(left_unsafe_since_ = Instant::never());
-  say("world: it does not start: " + node_->problem());
-  if (names_damage(node_->problem())) {
-    damage_named_ = true;
-    return machine_.end_process(false);
+  if (started) {
+    left_unsafe_since_ = Instant::never();
+    if (!damaged.empty()) ledger_.broke("damage: it starts over a flipped bit in " + damaged[0]);
+    return;
   }
-  bool no_space = node_->problem().find("No space") != std::string::npos;
-  if (!no_space) ledger_.broke("start: " + node_->problem());
+  const std::string& problem = node_->problem();
+  say("world: it does not start: " + problem);
+  damage_named_ = std::ranges::any_of(damaged, [&problem](const std::string& path) {
+    return problem.find(path) != std::string::npos;
+  });
+  if (damage_named_) return machine_.end_process(false);
+  bool no_space = problem.find("No space") != std::string::npos;
+  if (!no_space) ledger_.broke("start: " + problem);
   machine_.end_process(false);
   restart_after(Duration::seconds(10));
 }
