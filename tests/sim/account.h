@@ -1,5 +1,5 @@
-// Account: what the daemon says of itself when asked for everything: its campaigns with their states
-// and counts, and every event that it keeps.
+// Account: what the daemon says of itself when asked for everything: its campaigns with their
+// states and counts, and every event that it keeps.
 //
 //   Account account(api, ledger);
 //   account.ask();

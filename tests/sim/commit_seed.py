@@ -1,5 +1,5 @@
-"""Runs the simulator with one seed more than it is told: the commit's own. So each commit runs a seed that
-no other has run, and whoever has the commit can run it again.
+"""Runs the simulator as it is told, and once more with the commit's own seed, in swarm mode. So each commit
+runs a seed that no other has run, and whoever has the commit can run it again.
 
     commit_seed.py SIMULATE [ARGUMENT]...
 """
@@ -25,8 +25,11 @@ def main():
         print("not run commit_seed: no commit is known here", flush=True)
     else:
         print(f"seed of commit {seed}", flush=True)
-    more = [] if seed is None else ["--seed", seed]
-    sys.exit(subprocess.run(sys.argv[1:] + more, check=False).returncode)
+    status = subprocess.run(sys.argv[1:], check=False).returncode
+    if seed is not None:
+        own = [sys.argv[1], "--seed", seed, "--again", "--log", "short"]
+        status = subprocess.run(own, check=False).returncode or status
+    sys.exit(status)
 
 
 main()

@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kHashMin = 7, kHashMax = 64;  // digits
 constexpr uint64_t kForMax_s = 366 * 86'400;
+constexpr uint64_t kMinutesMax = 10'000;
 
 using Taken = std::expected<void, std::string>;
 
@@ -39,6 +40,7 @@ bool take_switch(Flags& flags, std::string_view flag) {
   else if (flag == "--quiet") flags.mode = Mode::quiet;
   else if (flag == "--again") flags.again = true;
   else if (flag == "--marks") flags.marks = true;
+  else if (flag == "--help") flags.help = true;
   else return false;
   return true;
 }
@@ -50,10 +52,24 @@ Taken take_number(Flags& flags, std::string_view flag, std::string_view value) {
     flags.for_s = *seconds;
     return {};
   }
-  auto number = flag == "--count" ? read_number(value) : read_seed(value);
-  if (!number && flag == "--count") return expected(flag, "a number", value);
+  bool is_seed = flag == "--seed" || flag == "--from";
+  auto number = is_seed ? read_seed(value) : read_number(value);
+  if (!number && !is_seed) return expected(flag, "a number", value);
   if (!number) return expected(flag, "a number or a commit's hash", value);
-  if (flag == "--seed") flags.seeds.push_back(*number);
+  if (flag == "--seed") {
+    flags.seeds.push_back({*number, read_number(value) ? "" : std::string(value)});
+  }
+  if (flag == "--dials") {
+    if (*number < 1 || *number > kDials) {
+      return expected(flag, "1 to " + std::to_string(kDials), value);
+    }
+    flags.dials = static_cast<int64_t>(*number);
+  }
+  if (flag == "--minutes") {
+    if (*number < 1 || *number > kMinutesMax) return expected(flag, "1 to 10000", value);
+    flags.minutes = static_cast<int64_t>(*number);
+  }
+  if (flag == "--result-to") flags.result_to = static_cast<int>(*number);
   if (flag == "--from") flags.from = *number;
   if (flag == "--count") flags.count = *number;
   return {};
@@ -83,7 +99,8 @@ Taken take(Flags& flags, std::string_view flag, std::string_view value) {
 
 bool has_value(std::string_view flag) {
   for (std::string_view one : {"--seed", "--from", "--count", "--for", "--set", "--scenario",
-                               "--require", "--canary", "--log"}) {
+                               "--require", "--canary", "--log", "--dials", "--minutes",
+                               "--result-to"}) {
     if (flag == one) return true;
   }
   return false;
@@ -94,8 +111,28 @@ bool has_value(std::string_view flag) {
 const char* const kUsage =
     R"(usage: simulate [--seed N|COMMIT]... [--from N --count N] [--for 8h] [--lite | --quiet]
                 [--scenario FILE|FOLDER]... [--set "NAME VALUE"]... [--again] [--log short|full]
-                [--marks] [--require FILE]
+                [--marks] [--require FILE] [--minutes N] [--dials N]
        simulate --canary NAME|all|list
+       simulate --help
+)";
+
+const char* const kHelp = R"(
+  --seed N|COMMIT        a run with this seed, or with one made of a commit's hash; may be repeated
+  --from N --count N     so many seeds from this one on
+  --for 8h               seeds from --from on, until so much time has passed (90s, 30m, 8h)
+  --lite, --quiet        a kind world in which the process may crash; or no faults at all
+  --scenario FILE|FOLDER the runs that a file, or each file of a folder, says
+  --set "NAME VALUE"     an option that differs from what the seed draws; a run prints all first
+  --dials N              draw as an earlier generation did
+  --again                run each twice, the second time in a program started anew, and compare
+  --log short|full       say only the verdict, or all that happens; full where there is one run
+  --marks                say how often each rare path of the product was reached
+  --require FILE         fail where a path that this file names was not reached
+  --minutes N            a run that takes longer has failed; 10 where nothing is said
+  --canary NAME|all|list plant what must be found, and see that it is; takes no other flag
+  --help                 this
+
+exit: 0 all good, 127 a crash, 128 a run did not come to its end, 129 a law was broken
 )";
 
 std::optional<uint64_t> read_seed(std::string_view text) {
@@ -113,6 +150,9 @@ std::expected<Flags, std::string> read_flags(int argc, char** argv) {
     if (!has_value(flag)) return std::unexpected("no such flag: " + std::string(flag));
     if (i + 1 == argc) return std::unexpected(std::string(flag) + ": expected a value");
     if (auto taken = take(flags, flag, argv[++i]); !taken) return std::unexpected(taken.error());
+  }
+  if (!flags.canary.empty() && argc != 3) {
+    return std::unexpected("--canary: expected no other flag beside it");
   }
   return flags;
 }

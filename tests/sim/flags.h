@@ -17,7 +17,11 @@
 namespace postring::sim {
 
 struct Flags {
-  std::vector<uint64_t> seeds;
+  struct Seed {
+    uint64_t number;
+    std::string commit;  // whose hash it was made of; empty: a number
+  };
+  std::vector<Seed> seeds;
   std::vector<std::string> scenarios;  // files or folders
   std::vector<std::string> settings;   // "name value"
   Mode mode = Mode::swarm;
@@ -25,12 +29,18 @@ struct Flags {
   int64_t for_s = 0;
   std::string canary;
   std::string required_marks;  // a file that names them
+  int64_t dials = kDials;
+  int64_t minutes = 10;  // of real time, for one run
+  int result_to = -1;    // a descriptor; of result_anew() alone
+  bool help = false;
   bool marks = false;
   bool again = false;
   std::optional<Log> log;  // where nothing is said: full for a single run
 };
 
 extern const char* const kUsage;
+// What each flag does.
+extern const char* const kHelp;
 
 // The error says which argument, and what was expected.
 std::expected<Flags, std::string> read_flags(int argc, char** argv);

@@ -1,10 +1,11 @@
 // simulate: runs seeds of the simulator; flags.h says what it takes.
 //
 // First come the seed and every drawn option, last the verdict, the unseed and the hash of all that
-// happened, and what a second cost. --again runs each seed twice and compares. Of several seeds
-// each says a line; after them comes what they came to: faults by kind, the rare paths of the
-// product that were not reached, and the failures with their seeds. --marks prints how often each
-// path was reached, --require names a file of those that must be.
+// happened, and what a second cost. --again runs each seed twice, the second time in a program
+// started anew, and compares. Of several seeds each says a line, and what failed the command that
+// repeats it; after them comes what they came to: faults by kind, the rare paths of the product
+// that were not reached, and the failures. --marks prints how often each path was reached,
+// --require names a file of those that must be.
 //
 // Exit: 0 all good, 127 a crash of ours, 128 it did not drain, 129 a law was broken.
 #include <chrono>
@@ -27,11 +28,19 @@ void run_one(const Run& run, Log log, bool again, Summary& summary) {
   std::optional<Result> result = result_of(run, log);
   summary.add(run, result);
   if (again && result) {
-    std::optional<Result> second = result_of(run);
+    std::optional<Result> second = result_anew(run);
     bool same = second && second->hash == result->hash && second->unseed == result->unseed;
     if (!same) summary.differs(run);
   }
   std::fflush(stdout);
+}
+
+Run run_of(const Flags& flags, uint64_t seed, const std::string& commit = {}) {
+  Run run{seed, flags.mode, "", flags.settings};
+  run.dials = flags.dials;
+  run.commit = commit;
+  run.minutes_max = flags.minutes;
+  return run;
 }
 
 int run_all(const Flags& flags) {
@@ -42,13 +51,14 @@ int run_all(const Flags& flags) {
       std::fprintf(stderr, "simulate: %s\n", read.error().c_str());
       return 2;
     }
+    for (Run& run : *read) run.minutes_max = flags.minutes;
     runs.insert(runs.end(), read->begin(), read->end());
   }
-  for (uint64_t seed : flags.seeds) runs.push_back({seed, flags.mode, "", flags.settings});
+  for (const auto& [seed, commit] : flags.seeds) runs.push_back(run_of(flags, seed, commit));
   uint64_t count = flags.count;
   if (runs.empty() && count == 0 && flags.for_s == 0) count = 1;
   for (uint64_t i = 0; i < count; ++i) {
-    runs.push_back({flags.from + i, flags.mode, "", flags.settings});
+    runs.push_back(run_of(flags, flags.from + i));
   }
   Summary summary;
   bool several = runs.size() > 1 || flags.for_s > 0;
@@ -57,7 +67,7 @@ int run_all(const Flags& flags) {
   for (const Run& run : runs) run_one(run, log, flags.again, summary);
   auto end = std::chrono::steady_clock::now() + std::chrono::seconds(flags.for_s);
   for (uint64_t seed = flags.from; std::chrono::steady_clock::now() < end; ++seed) {
-    run_one({seed, flags.mode, "", flags.settings}, log, flags.again, summary);
+    run_one(run_of(flags, seed), log, flags.again, summary);
   }
   if (!flags.required_marks.empty()) summary.require_marks(flags.required_marks);
   if (several) summary.print();
@@ -111,6 +121,14 @@ int main(int argc, char** argv) {
   if (!flags) {
     std::fprintf(stderr, "simulate: %s\n%s", flags.error().c_str(), postring::sim::kUsage);
     return 2;
+  }
+  if (flags->help) {
+    std::printf("%s%s", postring::sim::kUsage, postring::sim::kHelp);
+    return 0;
+  }
+  if (flags->result_to >= 0 && flags->seeds.size() == 1) {
+    return postring::sim::hand_over_result(
+        postring::sim::run_of(*flags, flags->seeds[0].number), flags->result_to);
   }
   if (!flags->canary.empty()) return postring::sim::run_canaries(flags->canary);
   return postring::sim::run_all(*flags);

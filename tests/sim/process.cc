@@ -83,6 +83,7 @@ Result<void> Process::recover(uint32_t index) {
 Process::Directing::Directing(Worker& worker, Control& control, reporting::Log& log)
     : stop(worker, control, log),
       routes(worker, control, log, [this] { stop.begin(); }),
+      sweep(worker),
       signals(worker.loop(), [this](Signal signal) {
         if (signal == Signal::stop) {
           stop.begin();
@@ -111,6 +112,9 @@ void Process::start_control() {
     } else {
       log_.info("the disk has room again: mail is accepted");
     }
+  });
+  control_->when_damaged([this](const std::string& problem) {
+    log_.once(reporting::LogLevel::error, problem, "events are left out", {{"reason", problem}});
   });
   log_.info("ready", {{"workers", std::to_string(workers_.size())}, {"spool", shared_->spool_dir}});
 }

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "engine/config.h"
+#include "engine/content_sweep.h"
 #include "engine/control.h"
 #include "engine/operator_routes.h"
 #include "engine/shared.h"
@@ -35,6 +36,7 @@
 namespace postring::sim {
 
 using engine::Config;
+using engine::ContentSweep;
 using engine::Control;
 using engine::OperatorRoutes;
 using engine::Recovered;
@@ -70,6 +72,7 @@ class Process {
     Directing(Worker& worker, Control& control, reporting::Log& log);
     Stop stop;
     OperatorRoutes routes;
+    ContentSweep sweep;
     SignalWatch signals;
   };
 

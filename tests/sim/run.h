@@ -20,9 +20,13 @@ struct Run {
   std::string scenario = {};  // its file
   std::vector<std::string> settings = {};  // "name value"
   int64_t dials = kDials;
+  std::string commit = {};    // whose hash the seed was made of
+  int64_t minutes_max = 10;   // of real time: who takes longer does not come to an end
 };
 
 std::string name_of(const Run& run);
+// The command that runs it again.
+std::string command_of(const Run& run);
 
 // As a child process hands it to its parent: plain bytes.
 struct Result {
@@ -38,12 +42,17 @@ struct Result {
 constexpr int kCrash = 127, kLiveness = 128, kCorrectness = 129;
 int exit_code(const Result& result);
 
-// Says seed and options. Ends the program where a setting is unknown, as the following does.
+// Says mode, seed and options. Ends the program where a setting is unknown, as the following does.
 void print_options(const Run& run);
 
 enum class Log : uint8_t { none, full };  // full: says everything that happens
 
 // In a process of its own: a check that fails in it ends only that run.
 std::optional<Result> result_of(const Run& run, Log log = Log::none);
+
+// The same in a program started anew, whose memory lies elsewhere.
+std::optional<Result> result_anew(const Run& run);
+// What that program does: the result goes to the descriptor.
+int hand_over_result(const Run& run, int to);
 
 }  // namespace postring::sim

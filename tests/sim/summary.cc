@@ -28,7 +28,7 @@ void Summary::add(const Run& run, const std::optional<Result>& result) {
   ++runs_;
   if (!result) {
     std::printf("not ok %s: CRASH\n", name_of(run).c_str());
-    return failed(name_of(run) + ": CRASH", kCrash);
+    return failed(run, "CRASH", kCrash);
   }
   const Result& r = *result;
   bool good = r.kind == Verdict::Kind::good;
@@ -44,12 +44,18 @@ void Summary::add(const Run& run, const std::optional<Result>& result) {
   real_us_ += r.real_us;
   faults_.add(r.faults);
   marks_.add(r.marks);
-  if (!good) failed(name_of(run) + ": " + why(r) + r.what, exit_code(r));
+  if (!good) failed(run, std::string(why(r)) + r.what, exit_code(r));
 }
 
 void Summary::differs(const Run& run) {
   std::printf("not ok %s: a second run differs\n", name_of(run).c_str());
-  failed(name_of(run) + ": a second run differs", kCorrectness);
+  failed(run, "a second run differs", kCorrectness);
+}
+
+void Summary::failed(const Run& run, const std::string& what, int status) {
+  std::string command = command_of(run);
+  std::printf("  again: %s\n", command.c_str());
+  failed(name_of(run) + ": " + what + "\n    " + command, status);
 }
 
 void Summary::print_faults() const {
@@ -79,7 +85,10 @@ void Summary::print_marks() const {
 
 void Summary::require_marks(const std::string& file) {
   std::ifstream in(file);
-  if (!in) return failed(file + " cannot be read", 2);
+  if (!in) {
+    std::printf("not ok %s cannot be read\n", file.c_str());
+    return failed(file + " cannot be read", 2);
+  }
   std::string line;
   while (std::getline(in, line)) {
     if (line.empty() || line[0] == '#') continue;

@@ -29,6 +29,7 @@ class Summary {
 
  private:
   void failed(const std::string& what, int status);
+  void failed(const Run& run, const std::string& what, int status);
   void print_faults() const;
   void print_host_faults() const;
 
