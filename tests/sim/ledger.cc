@@ -162,10 +162,19 @@ void Ledger::check_duplicate(const std::string& address, const Person& person, c
   }
   Instant logged = wall_.first(event.logged);
   for (const Delivery& one : person.deliveries) {
-    if (!lost(one.seen) || one.at > logged || forgotten(one)) continue;
+    if (!lost(one.seen) || one.at > logged || forgotten(one) || unwritten(one, logged)) continue;
     broke("duplicate: " + address + " is " + event.type +
           ", the reply to an earlier content was lost, and nothing is said of that");
   }
+}
+
+// On a full disk a deferral is not written, and a start knows nothing of it.
+bool Ledger::unwritten(const Delivery& delivery, Instant logged) const {
+  Instant full = disk_since_ == Instant::never() ? schedule_.now() : disk_last_full_;
+  if (full == Instant{} || full + kDiskFullFor < delivery.at) return false;
+  return std::any_of(starts_.begin(), starts_.end(), [&](Instant start) {
+    return delivery.at < start && start <= logged;
+  });
 }
 
 // Every attempt that counts has an event, but for deferrals on a full disk.

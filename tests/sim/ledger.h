@@ -169,6 +169,7 @@ class Ledger {
   bool may_have_expired(const Person& person) const;
   void check_duplicate(const std::string& address, const Person& person, const Told& event);
   bool forgotten(const Delivery& delivery) const;
+  bool unwritten(const Delivery& delivery, Instant logged) const;
   void check_attempts(const std::string& address, const Person& person, const Told& event);
   void check_counts();
   // `detail` and `more` are of the run's hash.
