@@ -66,12 +66,12 @@ struct Recipient {
   bool operator==(const Recipient&) const = default;
 };
 
-// The batch's recipients are accepted: everything before it with this batch id counts, but for the
-// dropped ones. Copied forward (`copied`) while the batch is kept: then it only says what the batch
-// is, the counting was done by the first.
 // What stands for a content that could not be read when its commit was copied.
 constexpr std::string_view kLostContent = "lost";
 
+// The batch's recipients are accepted: everything before it with this batch id counts, but for the
+// dropped ones. Copied forward (`copied`) while the batch is kept: then it only says what the batch
+// is, the counting was done by the first.
 struct BatchCommit {
   static constexpr RecordType kType = RecordType::batch_commit;
   BatchId batch = 0;
