@@ -263,6 +263,11 @@ void Ledger::disk_full(bool full) {
   disk_since_ = full ? Instant::never() : schedule_.now();
 }
 
+bool Ledger::disk_was_full_since(Instant since) const {
+  return disk_since_ == Instant::never() ||
+         (disk_last_full_ != Instant{} && disk_last_full_ + kDiskFullFor >= since);
+}
+
 void Ledger::counted(const std::string& campaign, const std::map<std::string, uint64_t>& ends) {
   counted_[campaign] = ends;
 }

@@ -145,6 +145,7 @@ class Ledger {
   // Whether the address's domain takes no mail, whenever one asks.
   std::function<bool(const std::string& address)> takes_no_mail;
   void disk_full(bool full);
+  bool disk_was_full_since(Instant since) const;
   // How long what was decided may take to leave the machine.
   Duration grace = Duration::milliseconds(100);
 

@@ -115,7 +115,9 @@ void Messenger::look_up(const std::string& address) {
               if (found && person->is_erased_before(asked)) {
                 ledger_.broke("erased: " + address + " is found: " + reply.body);
               }
-              if (!found && !person->erasure_began && !damaged_) {
+              // Who has just ended is known by an event, which a full disk does not take.
+              bool untold = ledger_.disk_was_full_since(asked);
+              if (!found && !person->erasure_began && !damaged_ && !untold) {
                 ledger_.broke("found: " + address + " is not: " + reply.body);
               }
             });
