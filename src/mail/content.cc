@@ -89,11 +89,6 @@ bool is_own(uint16_t field) {
   return field == kFieldAddress || field == kFieldRecipientId || field == kFieldVerp;
 }
 
-bool is_quoted_printable(Encoding encoding) {
-  return encoding == Encoding::qp_text || encoding == Encoding::qp_html ||
-         encoding == Encoding::qp_url || encoding == Encoding::qp_url_start;
-}
-
 // The return path is an address: short literals and values of bounded length.
 bool stands_in_address(const Step& step) {
   if (step.kind == StepKind::literal) return step.size <= kCopiedLiteralMax;

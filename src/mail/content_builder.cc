@@ -222,7 +222,8 @@ void ContentBuilder::stuff(Program& program) {
     }
     if (step.kind != StepKind::literal) {
       // Quoted-printable values end their line; what else there is stands inside one.
-      at_line_start = step.kind == StepKind::value && at_line_start;
+      at_line_start =
+          step.kind == StepKind::value && is_quoted_printable(step.encoding) && at_line_start;
       continue;
     }
     step.stuffed_offset = step.offset;

@@ -21,6 +21,12 @@ constexpr size_t kUnbrokenMax = 900;    // of a header's run without a space; th
 constexpr size_t kDisplayNameMax = 64;  // longer ones are encoded words, which can be folded
 constexpr size_t kLocalValueMax = 64;   // of a value that stands in a local part
 
+// Whose values begin and end at the start of a line; all others stand within one.
+constexpr bool is_quoted_printable(Encoding encoding) {
+  return encoding == Encoding::qp_text || encoding == Encoding::qp_html ||
+         encoding == Encoding::qp_url || encoding == Encoding::qp_url_start;
+}
+
 // Room for a value of this size in any encoding but plain: 6 bytes for a quote in HTML, and a soft
 // break of 3 after every 73 bytes.
 constexpr size_t value_bound(size_t value_bytes) {

@@ -137,6 +137,7 @@ TEST(render, return_path) {
   EXPECT_EQ(return_path("<b@C.example>"), "b@c.example");
   EXPECT_EQ(return_path("b-{{recipient_id}}@c.example"), "b-0003000000001234@c.example");
   EXPECT_EQ(return_path("b+{{name}}@c.example"), "b+A_b_@c.example");
+  EXPECT_EQ(return_path("{{name}}.b@c.example"), "A_b_.b@c.example") << "no dot at a line's start";
   std::string verp = return_path("b+{{verp}}@c.example");
   std::string token = verp.substr(2, verp.find('@') - 2);
   VerpKey key("a secret");
