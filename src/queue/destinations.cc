@@ -33,18 +33,23 @@ struct Destinations::DestinationLinks {
   Slot& next(Slot slot) const { return owner.destinations_[slot].next; }
 };
 
-SourceSet SourceSets::number_of(const std::vector<std::string>& names) {
-  std::string joined;
+std::string SourceSets::joined(const std::vector<std::string>& names) {
+  std::string text;
   for (const std::string& name : names) {
-    if (!joined.empty()) joined += ',';
-    joined += name;
+    if (!text.empty()) text += ',';
+    text += name;
   }
-  auto known = numbers_.find(joined);
+  return text;
+}
+
+SourceSet SourceSets::number_of(const std::vector<std::string>& names) {
+  std::string key = joined(names);
+  auto known = numbers_.find(key);
   if (known != numbers_.end()) return known->second;
   if (sets_.size() >= kSourceSetsMax) return 0;
   auto number = static_cast<SourceSet>(sets_.size());
   sets_.push_back(names);
-  numbers_.emplace(std::move(joined), number);
+  numbers_.emplace(std::move(key), number);
   return number;
 }
 

@@ -36,9 +36,10 @@ class SourceSets {
   SourceSet number_of(const std::vector<std::string>& names);
   SourceSet number_of_one(std::string_view name);
   const std::vector<std::string>& names(SourceSet set) const { return sets_[set]; }
+  static std::string joined(const std::vector<std::string>& names);  // with commas
 
  private:
-  std::map<std::string, SourceSet, std::less<>> numbers_;  // by names joined with commas
+  std::map<std::string, SourceSet, std::less<>> numbers_;  // by names as joined() has them
   std::vector<std::vector<std::string>> sets_;
 };
 

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 
 #include "base/mark.h"
 #include "queue/home_state.h"
@@ -183,28 +182,20 @@ void Home::State::replace_lost_commits() {
 
 // Without its idempotency key, and with a content of its own only where that is stored.
 std::string Home::State::stand_in(const Batch& batch) const {
-  spool::BatchCommit record;
-  record.batch = batch.id;
-  record.campaign = campaigns_[batch.campaign].id;
-  record.tenant = batch.tenant;
+  std::string sources, retry;
+  bool inline_lost = false;
+  if (batch.message != nullptr) {
+    sources = SourceSets::joined(source_sets_.names(batch.message->sources));
+    retry = packed(batch.message->retry.retry);
+    inline_lost = batch.message->has_inline_content;
+  }
+  spool::BatchCommit record = describe(batch, sources, retry);
   record.copied = true;
-  record.mail_class = batch.mail_class;
   record.committed_at = batch.committed_at;
   record.accepted = batch.tally.accepted;
   record.duplicates = batch.tally.duplicates;
   record.rejected = batch.tally.rejected;
-  std::string sources, retry;
-  if (batch.message != nullptr) {
-    const MessageInfo& message = *batch.message;
-    sources = joined(source_sets_.names(message.sources));
-    retry = packed(message.retry.retry);
-    record.tenant_name = message.tenant_name;
-    std::memcpy(record.content.data(), message.content.data(), record.content.size());
-    if (message.has_inline_content) record.inline_content = spool::kLostContent;
-    record.sources = sources;
-    record.retry = retry;
-    record.max_age_s = static_cast<uint64_t>(message.retry.max_age.whole_seconds());
-  }
+  if (inline_lost) record.inline_content = spool::kLostContent;
   std::string payload;
   spool::encode(record, payload);
   return payload;

@@ -208,9 +208,10 @@ class Home::State {
   void try_commit(Slot slot, CommitInput input,
                   std::move_only_function<void(Result<Committed, SubmitError>)> callback);
   std::string encode_commit(const Batch& batch, const CommitInput& input, WallTime now) const;
-  // As a commit has them.
-  static std::string joined(const std::vector<std::string>& names);
-  static std::string packed(const std::vector<Duration>& waits);
+  static std::string packed(const std::vector<Duration>& waits);  // as a commit has them
+  // What it says of the batch itself. Both texts must outlive it.
+  spool::BatchCommit describe(const Batch& batch, std::string_view sources,
+                              std::string_view retry) const;
   void discard(BatchHandle handle);
   Batch& open_batch(BatchHandle handle);
   void drop_entries(Batch& batch, const std::vector<uint32_t>& dropped);

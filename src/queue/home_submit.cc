@@ -21,15 +21,6 @@ SubmitError submit_error(spool::AppendError error) {
 
 }  // namespace
 
-std::string Home::State::joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) {
-    if (!text.empty()) text += ',';
-    text += name;
-  }
-  return text;
-}
-
 std::string Home::State::packed(const std::vector<Duration>& waits) {
   std::string bytes;
   for (Duration wait : waits) ByteWriter(bytes).varint(static_cast<uint64_t>(wait.whole_seconds()));
@@ -191,14 +182,28 @@ void Home::State::discard(BatchHandle handle) {
   drop_batch(handle - 1);
 }
 
-std::string Home::State::encode_commit(const Batch& batch, const CommitInput& input,
-                                       WallTime now) const {
-  const OpenBatch& open = *batch.open;
+spool::BatchCommit Home::State::describe(const Batch& batch, std::string_view sources,
+                                         std::string_view retry) const {
   spool::BatchCommit record;
   record.batch = batch.id;
   record.campaign = campaigns_[batch.campaign].id;
   record.tenant = batch.tenant;
   record.mail_class = batch.mail_class;
+  if (batch.message == nullptr) return record;
+  const MessageInfo& message = *batch.message;
+  record.tenant_name = message.tenant_name;
+  std::memcpy(record.content.data(), message.content.data(), record.content.size());
+  record.sources = sources;
+  record.retry = retry;
+  record.max_age_s = static_cast<uint64_t>(message.retry.max_age.whole_seconds());
+  return record;
+}
+
+std::string Home::State::encode_commit(const Batch& batch, const CommitInput& input,
+                                       WallTime now) const {
+  const OpenBatch& open = *batch.open;
+  std::string sources = SourceSets::joined(open.sources), retry = packed(open.retry.retry);
+  spool::BatchCommit record = describe(batch, sources, retry);
   record.committed_at = now;
   record.accepted = open.appended - input.dropped.size();
   record.duplicates = input.duplicates;
@@ -206,23 +211,14 @@ std::string Home::State::encode_commit(const Batch& batch, const CommitInput& in
   record.idempotency_key = open.idempotency_key;
   record.answer = input.answer;
   std::memcpy(record.digest.data(), input.digest.data(), record.digest.size());
-  std::string dropped, sources, retry;
+  std::string dropped;
   uint32_t before = 0;
   for (uint32_t place : input.dropped) {
     ByteWriter(dropped).varint(place - before);
     before = place;
   }
   record.dropped = dropped;
-  if (batch.message != nullptr) {
-    sources = joined(open.sources);
-    retry = packed(open.retry.retry);
-    record.tenant_name = batch.message->tenant_name;
-    std::memcpy(record.content.data(), batch.message->content.data(), record.content.size());
-    record.inline_content = open.inline_content;
-    record.sources = sources;
-    record.retry = retry;
-    record.max_age_s = static_cast<uint64_t>(open.retry.max_age.whole_seconds());
-  }
+  if (batch.message != nullptr) record.inline_content = open.inline_content;
   std::string bytes;
   spool::encode(record, bytes);
   return bytes;
