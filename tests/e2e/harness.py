@@ -550,11 +550,7 @@ class World:
             self.host, self.port = f"127.77.{pid >> 8 & 255}.{(pid & 255) % 254 + 1}", 8025
             self.segment_size, self.retry = segment_size, retry
             self.http, self.free_min = http, free_min
-            self.dns = f"""servers = ["127.0.0.1:{self.mxsim.dns}"]
-allow_networks = ["127.0.0.0/8"]
-timeout = "1s"
-tries = 2
-negative_ttl_max = "1s\""""
+            self.dns = self.name_servers()
             self.workers = workers or int(os.environ.get("POSTRING_TEST_WORKERS", "1"))
             self.delivery, self.tables, self.divert = delivery, tables, divert
             self.daemon = Daemon(programs().postring, self.folder, self.config(), self.host, self.port)
@@ -564,6 +560,13 @@ negative_ttl_max = "1s\""""
             self.failed = True
             self.close()
             raise
+
+    def name_servers(self):
+        return f"""servers = ["127.0.0.1:{self.mxsim.dns}"]
+allow_networks = ["127.0.0.0/8"]
+timeout = "1s"
+tries = 2
+negative_ttl_max = "1s\""""
 
     def config(self):
         divert = f'[divert]\nall = "{self.divert}"\n' if self.divert else ""

@@ -189,11 +189,7 @@ class GuestWorld(World):
         try:
             guest().run(f"mkdir -p {self.spool}")
             self.mxsim = GuestMxsim(self.folder, internet, *flags)
-            self.dns = f"""servers = ["127.0.0.1:{self.mxsim.dns}"]
-allow_networks = ["127.0.0.0/8"]
-timeout = "1s"
-tries = 2
-negative_ttl_max = "1s\""""
+            self.dns = self.name_servers()
             self.daemon = GuestDaemon("postring", self.folder, self.config(), self.host, self.port)
             if start:
                 self.daemon.start()
