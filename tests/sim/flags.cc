@@ -13,13 +13,6 @@ constexpr uint64_t kMinutesMax = 10'000;
 
 using Taken = std::expected<void, std::string>;
 
-std::optional<uint64_t> read_number(std::string_view text) {
-  uint64_t number = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  bool whole = error == std::errc{} && end == text.data() + text.size();
-  return whole ? std::optional(number) : std::nullopt;
-}
-
 // 90, 90s, 30m, 8h.
 std::optional<int64_t> read_seconds(std::string_view text) {
   uint64_t unit = text.ends_with('h') ? 3'600 : text.ends_with('m') ? 60 : 1;
@@ -107,6 +100,13 @@ bool has_value(std::string_view flag) {
 }
 
 }  // namespace
+
+std::optional<uint64_t> read_number(std::string_view text) {
+  uint64_t number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  bool whole = error == std::errc{} && end == text.data() + text.size();
+  return whole ? std::optional(number) : std::nullopt;
+}
 
 const char* const kUsage =
     R"(usage: simulate [--seed N|COMMIT]... [--from N --count N] [--for 8h] [--lite | --quiet]

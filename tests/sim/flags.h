@@ -45,6 +45,8 @@ extern const char* const kHelp;
 // The error says which argument, and what was expected.
 std::expected<Flags, std::string> read_flags(int argc, char** argv);
 
+std::optional<uint64_t> read_number(std::string_view text);
+
 // A number, or a commit's hash of at least seven digits; none: neither.
 std::optional<uint64_t> read_seed(std::string_view text);
 

@@ -170,8 +170,7 @@ void Ledger::check_duplicate(const std::string& address, const Person& person, c
 
 // On a full disk a deferral is not written, and a start knows nothing of it.
 bool Ledger::unwritten(const Delivery& delivery, Instant logged) const {
-  Instant full = disk_since_ == Instant::never() ? schedule_.now() : disk_last_full_;
-  if (full == Instant{} || full + kDiskFullFor < delivery.at) return false;
+  if (!disk_was_full_since(delivery.at)) return false;
   return std::any_of(starts_.begin(), starts_.end(), [&](Instant start) {
     return delivery.at < start && start <= logged;
   });
@@ -181,8 +180,7 @@ bool Ledger::unwritten(const Delivery& delivery, Instant logged) const {
 void Ledger::check_attempts(const std::string& address, const Person& person, const Told& event) {
   bool attempted = event.type != "expired" && event.type != "cancelled";
   if (event.attempt <= person.last_attempt + (attempted ? 1 : 0)) return;
-  Instant full = disk_since_ == Instant::never() ? schedule_.now() : disk_last_full_;
-  if (full != Instant{} && full + kDiskFullFor >= person.last_logged) return;
+  if (disk_was_full_since(person.last_logged)) return;
   broke("attempts: " + address + " is " + event.type + " by attempt " +
         std::to_string(event.attempt) + ", and the last that was told is " +
         std::to_string(person.last_attempt));

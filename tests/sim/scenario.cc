@@ -1,7 +1,6 @@
 #include "sim/scenario.h"
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -32,10 +31,9 @@ std::optional<Mode> read_mode(std::string_view name) {
 }
 
 std::optional<int64_t> read_dials(std::string_view text) {
-  int64_t dials = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), dials);
-  bool whole = error == std::errc{} && end == text.data() + text.size();
-  return whole && dials >= 1 && dials <= kDials ? std::optional(dials) : std::nullopt;
+  auto dials = read_number(text);
+  bool known = dials && *dials >= 1 && *dials <= static_cast<uint64_t>(kDials);
+  return known ? std::optional(static_cast<int64_t>(*dials)) : std::nullopt;
 }
 
 // Empty: it was taken.
